@@ -1,0 +1,208 @@
+"""Values that cross the packages: frozen, standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Specimen(StrEnum):
+    """What was smeared."""
+
+    MARROW = "marrow"
+    BLOOD = "blood"
+    UNKNOWN = "unknown"
+
+
+class SlideState(StrEnum):
+    """Where a stored object version stands."""
+
+    INCOMPLETE = "incomplete"
+    CURRENT = "current"
+    SUPERSEDED = "superseded"
+    MISSING = "missing"
+
+
+class RunState(StrEnum):
+    """Where the reading of one slide by one model version stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRY_WAIT = "retry_wait"
+    DONE = "done"
+    QUARANTINED = "quarantined"
+    CANCELLED = "cancelled"
+
+
+class Finding(StrEnum):
+    """The value of a verdict."""
+
+    CONSISTENT_WITH_ALL = "consistent_with_ALL"
+    CONSISTENT_WITH_MM = "consistent_with_MM"
+    NO_EVIDENCE = "no_evidence"
+    INDETERMINATE = "indeterminate"
+    INSUFFICIENT = "insufficient"
+    INCOMPLETE = "incomplete"
+
+
+class CellClass(StrEnum):
+    """The classes a call can name; a weight file may know fewer, never others."""
+
+    LYMPHOBLAST = "lymphoblast"
+    BLAST_OTHER = "blast_other"
+    PLASMA_CELL = "plasma_cell"
+    LYMPHOCYTE = "lymphocyte"
+    MONOCYTE = "monocyte"
+    NEUTROPHIL = "neutrophil"
+    EOSINOPHIL = "eosinophil"
+    BASOPHIL = "basophil"
+    IMMATURE_GRANULOCYTE = "immature_granulocyte"
+    ERYTHROBLAST = "erythroblast"
+    MEGAKARYOCYTE = "megakaryocyte"
+    PLATELET = "platelet"
+    SMUDGE = "smudge"
+    ARTEFACT = "artefact"
+
+
+NOT_COUNTED = frozenset({CellClass.MEGAKARYOCYTE, CellClass.PLATELET, CellClass.SMUDGE, CellClass.ARTEFACT})
+"""Classes outside the denominator of every share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredObject:
+    """One version of one object, as the store itself describes it."""
+
+    bucket: str
+    key: str
+    version_id: str = ""
+    etag: str = ""
+    size: int
+    last_modified: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlideFacts:
+    """What is known of a slide before it is opened: from its key and its sidecar."""
+
+    lab: str
+    patient: str
+    specimen: Specimen | None = None  # None: the lab's default
+    stain: str | None = None
+    mpp_um: float | None = None
+    taken_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """Weights with their preprocessing and class list, as registered in the database."""
+
+    name: str
+    weights_sha256: str
+    classes: tuple[str, ...]
+    preprocess: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to write one run's results until the lease ends or a newer fence is given."""
+
+    run_id: int
+    fence: int
+    attempt: int
+    slide_id: int
+    patient_id: int
+    obj: StoredObject
+    sha256: str | None  # of the object's bytes, once some worker has read them
+    specimen: Specimen
+    stain: str | None
+    declared_mpp_um: float | None
+    site_mpp_um: float | None
+    model_name: str
+    weights_sha256: str
+    lease_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a run reads its slide; a take-over with the same digest may skip batches already written."""
+
+    digest: str
+    n_batches: int
+    document: Mapping[str, Any]  # JSON: tiles, areas, fits, engine
+    mpp_um: float
+    mpp_source: str  # header | sidecar | site
+    sha256: str  # of the slide's bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One segmented nucleated cell and its call."""
+
+    cell_no: int
+    x_l0: float  # centroid, level-0 px
+    y_l0: float
+    cell_class: str
+    abstained: bool
+    probabilities: tuple[float, ...]  # in the order of the model version's classes
+    features: Mapping[str, float]  # names of worker.cells.features.NAMES
+    outline_l0: tuple[tuple[int, int], ...] = ()  # closed polygon without the repeated first point
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The cells of the tiles that are written in one transaction."""
+
+    no: int
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecimenTally:
+    """A patient's counted cells in one kind of specimen, under one model version."""
+
+    specimen: Specimen
+    counts: Mapping[str, int]  # per class, abstained cells left out
+    abstained: int  # cells whose class is not one of NOT_COUNTED and that the model would not call
+    slides_done: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """All that a verdict rests on; equal tallies give equal verdicts."""
+
+    model_version: str
+    rule: str  # the name of the lab's rule set
+    specimens: tuple[SpecimenTally, ...]
+    slides_done: int
+    slides_open: int  # waiting, being read, waiting for a retry, or missing from the bucket
+    slides_quarantined: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """A class's share of the counted cells with its exact interval."""
+
+    value: float | None  # None: no cell was counted
+    ci_low: float
+    ci_high: float
+    threshold: float | None  # None: the rule judges no such share in this specimen
+    p_above: float | None  # probability that the true share reaches the threshold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a tally means under a rule."""
+
+    finding: Finding
+    reason: str
+    rule: str
+    cells: int  # the denominator
+    shares: Mapping[str, Share]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+Decide = Callable[[Tally], Verdict]
+"""The pure function that turns a tally into a verdict (worker.verdict.decide)."""

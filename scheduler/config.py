@@ -1,0 +1,36 @@
+"""Settings of the scheduler and the embedded stack, from `MARROWLINE_*` environment variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SchedulerSettings(BaseSettings):
+    """How the scheduler finds slides and when it looks."""
+
+    model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True)
+
+    key_pattern: str = "{lab}/{patient}/{slide}"
+    """How an object key names its lab and patient, below the bucket's prefix."""
+    default_specimen: str = "marrow"
+    """Specimen of a new lab's slides when neither sidecar nor command says otherwise."""
+    site_mpp_um: float | None = Field(default=None, gt=0)
+    """Scale of slides that state none, when all of the site's images come from one camera."""
+    model: str = "hybrid-quarter"
+    """Name of the model version that new slides are read with."""
+    rule: str = "marrowline-2026.1"
+    """Name of the rule set that a new lab's patients are judged by."""
+    sweep_s: float = Field(default=15.0, gt=0)
+    list_s: float = Field(default=15.0, gt=0)
+    max_attempts: int = Field(default=5, gt=0)
+
+
+class HomeSettings(BaseSettings):
+    """Where the embedded stack keeps everything."""
+
+    model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True)
+
+    home: Path = Path(".marrowline")

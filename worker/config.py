@@ -1,0 +1,52 @@
+"""Settings of the worker, from `MARROWLINE_*` environment variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class StoreSettings(BaseSettings):
+    """Where slides come from and where they are kept while they are read."""
+
+    model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True)
+
+    bucket: str = ""
+    """A folder, or `s3://bucket/prefix`."""
+    s3_endpoint: str | None = None
+    s3_region: str | None = None
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    cache_dir: Path = Path(".marrowline/cache")
+    cache_max_bytes: int = Field(default=50 * 2**30, gt=0)
+    cache_reserve_bytes: int = Field(default=2**30, ge=0)
+    """Free disk space that staging leaves untouched."""
+
+
+class QueueSettings(BaseSettings):
+    """The broker."""
+
+    model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True)
+
+    broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """`redis://`, `rediss://` or `redis+socket:///path`."""
+
+
+class WorkerSettings(BaseSettings):
+    """How one worker reads slides."""
+
+    model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True)
+
+    device: str = "auto"
+    """`cpu`, `cuda:0`, … or `auto`: the first GPU when there is one."""
+    models_dir: Path | None = None
+    """A folder of further weight files beside the shipped ones."""
+    lease_s: float = Field(default=60.0, gt=0)
+    heartbeat_s: float = Field(default=15.0, gt=0)
+    tile_core_px: int = Field(default=1024, gt=0, multiple_of=64)
+    tiles_per_batch: int = Field(default=8, gt=0)
+    slide_time_limit_s: float = Field(default=4 * 3600, gt=0)
+    max_tasks_per_child: int = Field(default=50, ge=0)
+    """Slides read before the child process is replaced; 0: never."""

@@ -1,0 +1,40 @@
+"""Errors of the worker.
+
+MarrowlineError
+├── BadSlideError       the file is at fault: quarantine, never retry
+├── ServiceError        a server is at fault: retry later with back-off
+├── ModelError          weights are absent, altered or do not fit: fix the installation
+└── BadRequestError     a sidecar, key or argument is not valid
+Anything else is a bug and rises.
+"""
+
+from __future__ import annotations
+
+
+class MarrowlineError(Exception):
+    """Base of the errors that this project raises on purpose."""
+
+
+class BadSlideError(MarrowlineError):
+    """The file is at fault: its run is quarantined and never retried by itself."""
+
+    def __init__(self, code: str, cause: str, remedy: str) -> None:
+        super().__init__(code, cause, remedy)
+        self.code = code
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.cause} — {self.remedy}"
+
+
+class ServiceError(MarrowlineError):
+    """A server did not answer as it should; the run is retried with back-off."""
+
+
+class ModelError(MarrowlineError):
+    """Weights are absent, altered or do not fit their card."""
+
+
+class BadRequestError(MarrowlineError):
+    """A sidecar, an object key or an argument is not valid."""
