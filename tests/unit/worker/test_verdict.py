@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from db.records import CellClass, Finding, Specimen, SpecimenTally, Tally
+from worker.rules import DEFAULT_RULE, RULES
+from worker.verdict import clopper_pearson, decide
+
+LYMPHOBLAST, PLASMA, NEUTROPHIL = CellClass.LYMPHOBLAST, CellClass.PLASMA_CELL, CellClass.NEUTROPHIL
+
+
+def tally_of(
+    counts: dict[CellClass, int],
+    *,
+    specimen: Specimen = Specimen.MARROW,
+    abstained: int = 0,
+    rule: str = DEFAULT_RULE,
+    still_open: int = 0,
+    quarantined: int = 0,
+) -> Tally:
+    part = SpecimenTally(
+        specimen=specimen, counts={c.value: n for c, n in counts.items()}, abstained=abstained, slides_done=1
+    )
+    return Tally(
+        model_version="m",
+        rule=rule,
+        specimens=(part,),
+        slides_done=1,
+        slides_open=still_open,
+        slides_quarantined=quarantined,
+    )
+
+
+@given(cells=st.integers(1, 3000), data=st.data())
+def test_intervals_are_the_exact_binomial_ones(cells: int, data: st.DataObject) -> None:
+    positive = data.draw(st.integers(0, cells))
+    reference = binomtest(positive, cells).proportion_ci(0.95, method="exact")
+    assert clopper_pearson(positive, cells, 0.95) == pytest.approx((reference.low, reference.high), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("blasts", "plasma", "finding"),
+    [
+        (300, 5, Finding.CONSISTENT_WITH_ALL),
+        (10, 150, Finding.CONSISTENT_WITH_MM),
+        (10, 10, Finding.NO_EVIDENCE),
+        (120, 5, Finding.INDETERMINATE),  # 20.0 % of 600: the interval straddles
+        (300, 150, Finding.INDETERMINATE),  # both thresholds reached
+        (300, 60, Finding.INDETERMINATE),  # one reached, the other straddled
+    ],
+)
+def test_marrow_of_600_cells(blasts: int, plasma: int, finding: Finding) -> None:
+    verdict = decide(tally_of({LYMPHOBLAST: blasts, PLASMA: plasma, NEUTROPHIL: 600 - blasts - plasma}))
+    assert verdict.finding is finding
+    assert verdict.cells == 600
+
+
+def test_uncounted_classes_stay_out_of_the_denominator() -> None:
+    counts = {NEUTROPHIL: 500, CellClass.PLATELET: 90, CellClass.SMUDGE: 9, CellClass.ARTEFACT: 9}
+    assert decide(tally_of({**counts, CellClass.MEGAKARYOCYTE: 4})).cells == 500
+
+
+def test_one_cell_short_of_the_minimum_is_insufficient() -> None:
+    assert decide(tally_of({NEUTROPHIL: 499})).finding is Finding.INSUFFICIENT
+    assert decide(tally_of({NEUTROPHIL: 500})).finding is Finding.NO_EVIDENCE
+    assert decide(tally_of({NEUTROPHIL: 200}, rule="marrowline-2026.1-min200")).finding is Finding.NO_EVIDENCE
+
+
+def test_the_25_percent_rule_judges_the_same_counts_differently() -> None:
+    counts = {LYMPHOBLAST: 245, NEUTROPHIL: 755}
+    assert decide(tally_of(counts)).finding is Finding.CONSISTENT_WITH_ALL
+    assert decide(tally_of(counts, rule="marrowline-2026.1-all25")).finding is Finding.INDETERMINATE
+
+
+def test_abstained_cells_that_could_cross_a_threshold_make_it_indeterminate() -> None:
+    assert decide(tally_of({NEUTROPHIL: 590}, abstained=10)).finding is Finding.NO_EVIDENCE
+    assert decide(tally_of({NEUTROPHIL: 500}, abstained=100)).finding is Finding.INDETERMINATE
+
+
+@given(
+    blasts=st.integers(0, 900),
+    plasma=st.integers(0, 900),
+    still_open=st.integers(0, 2),
+    bad=st.integers(0, 2),
+)
+def test_a_slide_that_is_not_done_is_never_passed_over(blasts: int, plasma: int, still_open: int, bad: int) -> None:
+    counts = {LYMPHOBLAST: blasts, PLASMA: plasma, NEUTROPHIL: 500}
+    verdict = decide(tally_of(counts, still_open=still_open, quarantined=bad))
+    assert (verdict.finding is Finding.INCOMPLETE) == bool(still_open + bad)
+
+
+def test_an_incomplete_verdict_keeps_what_was_seen_so_far() -> None:
+    verdict = decide(tally_of({LYMPHOBLAST: 400, NEUTROPHIL: 200}, quarantined=1))
+    assert verdict.evidence["finding_so_far"] == "consistent_with_ALL"
+    assert verdict.reason.startswith("1 slide quarantined")
+
+
+def test_an_unknown_specimen_yields_no_disease() -> None:
+    verdict = decide(tally_of({LYMPHOBLAST: 900}, specimen=Specimen.UNKNOWN))
+    assert verdict.finding is Finding.INDETERMINATE
+    assert "specimen is not stated" in verdict.reason
+
+
+def test_blood_has_no_myeloma_rule_and_says_so() -> None:
+    verdict = decide(tally_of({PLASMA: 100, NEUTROPHIL: 100}, specimen=Specimen.BLOOD))
+    assert verdict.finding is Finding.NO_EVIDENCE
+    assert "MM not judged" in verdict.reason
+    assert verdict.shares["plasma_cell"].threshold is None
+
+
+def test_nothing_read_is_insufficient() -> None:
+    tally = Tally(
+        model_version="m", rule=DEFAULT_RULE, specimens=(), slides_done=0, slides_open=0, slides_quarantined=0
+    )
+    verdict = decide(tally)
+    assert verdict.finding is Finding.INSUFFICIENT
+    assert verdict.shares["lymphoblast"].value is None
+
+
+@given(cells=st.integers(500, 5000), data=st.data())
+def test_more_blasts_never_turn_a_positive_finding_back(cells: int, data: st.DataObject) -> None:
+    fewer = data.draw(st.integers(0, cells))
+    more = data.draw(st.integers(fewer, cells))
+    order = [Finding.NO_EVIDENCE, Finding.INDETERMINATE, Finding.CONSISTENT_WITH_ALL]
+    found = [decide(tally_of({LYMPHOBLAST: k, NEUTROPHIL: cells - k})).finding for k in (fewer, more)]
+    assert order.index(found[0]) <= order.index(found[1])
+
+
+def test_every_rule_is_found_under_its_own_name() -> None:
+    assert all(name == rule.name for name, rule in RULES.items())
+
+
+def test_p_above_follows_the_threshold() -> None:
+    share = decide(tally_of({LYMPHOBLAST: 120, NEUTROPHIL: 480})).shares["lymphoblast"]
+    assert share.p_above == pytest.approx(0.5, abs=0.03)

@@ -1,0 +1,238 @@
+"""decide(): a patient's counts in, a finding with its reasons out; pure.
+
+Intervals are exact binomial ones (Clopper and Pearson, Biometrika 1934;26:404). The probability that a true share
+reaches its threshold is the Jeffreys posterior's (Brown, Cai and DasGupta, Stat Sci 2001;16:101). Both treat the
+called cells as a random sample and the calls as right; the classifier's own errors are not corrected for here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from scipy.special import betainc, betaincinv
+
+from db.records import (
+    NOT_COUNTED,
+    CellClass,
+    Finding,
+    Share,
+    Specimen,
+    SpecimenTally,
+    Tally,
+    Verdict,
+)
+from worker.rules import RULES, Criterion, RuleSet
+
+_SHOWN = (CellClass.LYMPHOBLAST, CellClass.PLASMA_CELL)
+_SPECIMEN_ORDER = (Specimen.MARROW, Specimen.BLOOD, Specimen.UNKNOWN)
+
+
+class _Side(StrEnum):
+    """Where an interval lies against its threshold."""
+
+    ABOVE = "above"
+    BELOW = "below"
+    STRADDLES = "straddles"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """One criterion held against one specimen's counts."""
+
+    criterion: Criterion
+    positive: int
+    abstained: int
+    cells: int
+    ci_low: float  # with no abstained cell positive
+    ci_high: float  # with every abstained cell positive
+    side: _Side
+
+    def sentence(self) -> str:
+        c = self.criterion
+        doubt = f", {self.abstained} abstained" if self.abstained else ""
+        return (
+            f"{c.cell_class.replace('_', ' ')}s {self.positive} of {self.cells} cells in {c.specimen}{doubt}: "
+            f"{_percent(self.ci_low)}-{_percent(self.ci_high)} % against {_percent(c.threshold)} %"
+        )
+
+
+def decide(tally: Tally) -> Verdict:
+    """Return what the tally means under its rule set.
+
+    An open, missing or quarantined slide makes the finding `incomplete`, whatever the others show; what the finished
+    slides say so far is kept in the evidence. Raises KeyError for a rule name that was never released.
+    """
+    rule = RULES[tally.rule]
+    specimens = sorted(tally.specimens, key=lambda s: _SPECIMEN_ORDER.index(s.specimen))
+    judged = [j for s in specimens if _enough(s, rule) for j in _judge(s, rule)]
+    so_far, reason = _finding(specimens, judged, rule)
+    finding = so_far
+    if waiting := _waiting(tally):
+        finding, reason = Finding.INCOMPLETE, f"{waiting}; so far {so_far}: {reason}"
+    main = specimens[0] if specimens else None
+    return Verdict(
+        finding=finding,
+        reason=reason,
+        rule=rule.name,
+        cells=counted(main) if main else 0,
+        shares={c.value: _share(main, c, rule) for c in _SHOWN},
+        evidence=_evidence(tally, rule, specimens, judged, so_far),
+    )
+
+
+def counted(tally: SpecimenTally) -> int:
+    """Return the denominator: nucleated cells without platelets, smudges, artefacts and megakaryocytes."""
+    return tally.abstained + sum(n for name, n in tally.counts.items() if CellClass(name) not in NOT_COUNTED)
+
+
+def clopper_pearson(positive: int, cells: int, confidence: float) -> tuple[float, float]:
+    """Return the exact binomial interval of a share; (0, 1) when nothing was counted."""
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(positive, cells - positive + 1, tail)) if positive else 0.0
+    high = float(betaincinv(positive + 1, cells - positive, 1 - tail)) if positive < cells else 1.0
+    return low, high
+
+
+def _enough(tally: SpecimenTally, rule: RuleSet) -> bool:
+    return counted(tally) >= rule.min_cells[tally.specimen]
+
+
+def _judge(tally: SpecimenTally, rule: RuleSet) -> list[_Judged]:
+    cells = counted(tally)
+    return [_judge_one(c, tally, cells, rule.confidence) for c in rule.criteria_for(tally.specimen)]
+
+
+def _judge_one(criterion: Criterion, tally: SpecimenTally, cells: int, confidence: float) -> _Judged:
+    positive = tally.counts.get(criterion.cell_class, 0)
+    low, _ = clopper_pearson(positive, cells, confidence)
+    _, high = clopper_pearson(positive + tally.abstained, cells, confidence)
+    if low >= criterion.threshold:
+        side = _Side.ABOVE
+    elif high < criterion.threshold:
+        side = _Side.BELOW
+    else:
+        side = _Side.STRADDLES
+    return _Judged(
+        criterion=criterion,
+        positive=positive,
+        abstained=tally.abstained,
+        cells=cells,
+        ci_low=low,
+        ci_high=high,
+        side=side,
+    )
+
+
+def _finding(specimens: Sequence[SpecimenTally], judged: Sequence[_Judged], rule: RuleSet) -> tuple[Finding, str]:
+    if not any(_enough(s, rule) for s in specimens):
+        return Finding.INSUFFICIENT, _too_few(specimens, rule)
+    if not judged:
+        return Finding.INDETERMINATE, "the specimen is not stated, and no rule holds for an unknown one"
+    above = [j for j in judged if j.side is _Side.ABOVE]
+    diseases = {j.criterion.disease for j in above}
+    doubtful = [j for j in judged if j.side is _Side.STRADDLES and j.criterion.disease not in diseases]
+    if len(diseases) > 1:
+        return Finding.INDETERMINATE, f"more than one threshold is reached: {_sentences(above)}"
+    if doubtful:
+        return Finding.INDETERMINATE, f"the interval straddles a threshold: {_sentences([*above, *doubtful])}"
+    if above:
+        return above[
+            0
+        ].criterion.finding, f"threshold reached: {_sentences(above)}; lineage and clonality not established"
+    return Finding.NO_EVIDENCE, f"below every threshold: {_sentences(judged)}{_not_judged(judged, rule)}"
+
+
+def _too_few(specimens: Sequence[SpecimenTally], rule: RuleSet) -> str:
+    if not specimens:
+        return "no slide has been read to its end"
+    return "; ".join(
+        f"{counted(s)} cells counted in {s.specimen} specimen, the rule needs {rule.min_cells[s.specimen]}"
+        for s in specimens
+    )
+
+
+def _not_judged(judged: Sequence[_Judged], rule: RuleSet) -> str:
+    missing = {c.disease for c in rule.criteria} - {j.criterion.disease for j in judged}
+    return f"; {', '.join(sorted(missing))} not judged: no rule for this specimen" if missing else ""
+
+
+def _sentences(judged: Sequence[_Judged]) -> str:
+    return "; ".join(j.sentence() for j in judged)
+
+
+def _waiting(tally: Tally) -> str:
+    parts = [
+        f"{n} slide{'s' if n > 1 else ''} {what}"
+        for n, what in (
+            (tally.slides_open, "not read yet or missing"),
+            (tally.slides_quarantined, "quarantined"),
+        )
+        if n
+    ]
+    return " and ".join(parts)
+
+
+def _share(tally: SpecimenTally | None, cell_class: CellClass, rule: RuleSet) -> Share:
+    if tally is None or counted(tally) == 0:
+        return Share(value=None, ci_low=0.0, ci_high=1.0, threshold=None, p_above=None)
+    cells, positive = counted(tally), tally.counts.get(cell_class, 0)
+    low, high = clopper_pearson(positive, cells, rule.confidence)
+    threshold = next((c.threshold for c in rule.criteria_for(tally.specimen) if c.cell_class is cell_class), None)
+    above = None
+    if threshold is not None:
+        above = 1.0 - float(betainc(positive + 0.5, cells - positive + 0.5, threshold))
+    return Share(value=positive / cells, ci_low=low, ci_high=high, threshold=threshold, p_above=above)
+
+
+def _evidence(
+    tally: Tally,
+    rule: RuleSet,
+    specimens: Sequence[SpecimenTally],
+    judged: Sequence[_Judged],
+    so_far: Finding,
+) -> dict[str, Any]:
+    return {
+        "rule": {"name": rule.name, "dated": rule.dated.isoformat(), "confidence": rule.confidence},
+        "finding_so_far": so_far.value,
+        "slides": {
+            "done": tally.slides_done,
+            "open": tally.slides_open,
+            "quarantined": tally.slides_quarantined,
+        },
+        "specimens": [
+            {
+                "specimen": s.specimen.value,
+                "cells": counted(s),
+                "min_cells": rule.min_cells[s.specimen],
+                "abstained": s.abstained,
+                "counts": dict(sorted(s.counts.items())),
+                "slides_done": s.slides_done,
+            }
+            for s in specimens
+        ],
+        "criteria": [
+            {
+                "disease": j.criterion.disease,
+                "specimen": j.criterion.specimen.value,
+                "cell_class": j.criterion.cell_class.value,
+                "threshold": j.criterion.threshold,
+                "positive": j.positive,
+                "ci_low_none_abstained_positive": j.ci_low,
+                "ci_high_all_abstained_positive": j.ci_high,
+                "side": j.side.value,
+                "source": j.criterion.source,
+            }
+            for j in judged
+        ],
+        "lineage": "not established",
+        "clonality": "not established",
+        "classifier_errors": "not corrected for",
+        "use": "research use only, not for diagnostic procedures",
+    }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}".removesuffix(".0")
