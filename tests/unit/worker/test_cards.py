@@ -1,0 +1,102 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.models import CLASSES, write_tiny_model
+from worker.errors import ModelError
+from worker.nets.cards import Card, describe, find, names, read_card, verified_bytes, write_card
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models")
+    write_tiny_model(path)
+    return path
+
+
+def _card(**changes: object) -> Card:
+    plain = {
+        "name": "x", "channels": (1, 1, 1, 1, 1), "created": "2026-11-23", "classes": ("platelet",),
+        "mpp_um": 0.25, "crop_px": 48, "mean": (0.5, 0.5, 0.5), "std": (1.0, 1.0, 1.0),
+    }  # fmt: skip
+    return Card(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+def test_a_card_comes_back_from_its_file(tmp_path: Path) -> None:
+    card = _card(figures={"recall": [0.5, 1.0]})
+    write_card(card, tmp_path / "x.json")
+    assert read_card(tmp_path / "x.json") == card
+
+
+def test_a_folder_of_ones_own_comes_before_the_shipped_weights(folder: Path) -> None:
+    assert find("tiny", folder).weights.parent == folder
+    assert "tiny" in names(folder)
+    assert "tiny" not in names()
+
+
+def test_a_missing_model_is_named_with_the_way_to_get_it(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"hybrid-nowhere\.safetensors.*MARROWLINE_MODELS_DIR"):
+        find("hybrid-nowhere", folder)
+
+
+def test_a_name_cannot_leave_the_folder(folder: Path) -> None:
+    with pytest.raises(ModelError, match="no model name"):
+        find("../models/tiny", folder)
+
+
+def test_a_described_model_carries_classes_and_preprocessing(folder: Path) -> None:
+    version = describe("tiny", folder)
+    assert version.classes == CLASSES
+    assert version.preprocess["crop_px"] == 48
+    assert version.weights_sha256 == find("tiny", folder).card.weights_sha256
+
+
+def test_altered_weights_are_not_described(tmp_path: Path) -> None:
+    files = write_tiny_model(tmp_path)
+    content = bytearray(files.weights.read_bytes())
+    content[-1] ^= 1
+    files.weights.write_bytes(content)
+    with pytest.raises(ModelError, match="altered or incomplete"):
+        describe("tiny", tmp_path)
+    with pytest.raises(ModelError, match="SHA-256"):
+        verified_bytes(files)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"classes": ["granulocyte"]}, "granulocyte"),
+        ({"classes": ["platelet", "platelet"]}, "distinct"),
+        ({"std": [0.0, 1.0, 1.0]}, "std"),
+        ({"abstain_below": 2.0}, "abstain_below"),
+        ({"crop_px": "wide"}, "not a model card"),
+        ({"colour": "rgb"}, "unknown fields colour"),
+    ],
+)
+def test_a_card_that_makes_no_sense_is_refused(
+    folder: Path, tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    stored = json.loads((folder / "tiny.json").read_text())
+    (tmp_path / "tiny.json").write_text(json.dumps({**stored, **change}))
+    with pytest.raises(ModelError, match=said):
+        read_card(tmp_path / "tiny.json")
+
+
+def test_a_renamed_model_is_refused(tmp_path: Path) -> None:
+    files = write_tiny_model(tmp_path)
+    files.weights.rename(tmp_path / "other.safetensors")
+    (tmp_path / "tiny.json").rename(tmp_path / "other.json")
+    with pytest.raises(ModelError, match="rename"):
+        find("other", tmp_path)
+
+
+def test_a_model_is_described_without_torch(folder: Path) -> None:
+    program = (
+        "import sys, pathlib; from worker.nets.cards import describe; "
+        f"describe('tiny', pathlib.Path({str(folder)!r})); print('torch' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"

@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.models import write_tiny_model
+from worker.cells.classify import classify
+from worker.nets.registry import Model, load
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    folder = tmp_path_factory.mktemp("models")
+    write_tiny_model(folder)
+    return load("tiny", folder, "cpu")
+
+
+def _crops(number: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(3).integers(0, 256, (number, 48, 48, 3), dtype=np.uint8)
+
+
+def test_each_crop_gets_probabilities_that_sum_to_one(model: Model) -> None:
+    calls = classify(_crops(5), model)
+    assert calls.probabilities.shape == (5, len(model.card.classes))
+    assert calls.probabilities.sum(axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+    assert (calls.index == calls.probabilities.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_a_crop_is_called_alike_alone_and_in_any_batch(model: Model, batch: int) -> None:
+    crops = _crops(7)
+    together = classify(crops, model).probabilities
+    apart = classify(crops, model, batch=batch).probabilities
+    assert np.abs(together - apart).max() < 1e-5
+
+
+def test_calls_below_the_limit_are_abstained(model: Model) -> None:
+    crops = _crops(6)
+    best = classify(crops, model).probabilities.max(axis=1)
+    limit = float(np.sort(best)[3])
+    strict = replace(model, card=replace(model.card, abstain_below=limit))
+    assert classify(crops, strict).abstained.sum() == 3
+
+
+def test_a_higher_temperature_makes_calls_less_sure(model: Model) -> None:
+    warm = replace(model, card=replace(model.card, temperature=4.0))
+    crops = _crops(4)
+    assert (classify(crops, warm).probabilities.max(axis=1) < classify(crops, model).probabilities.max(axis=1)).all()
+
+
+def test_no_crops_give_no_calls(model: Model) -> None:
+    calls = classify(_crops(0), model)
+    assert calls.probabilities.shape == (0, len(model.card.classes))
+    assert calls.index.shape == calls.abstained.shape == (0,)
+
+
+def test_crops_of_another_size_are_refused(model: Model) -> None:
+    with pytest.raises(ValueError, match="48"):
+        classify(np.zeros((1, 80, 80, 3), dtype=np.uint8), model)

@@ -1,0 +1,80 @@
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.models import write_tiny_model
+from worker.errors import ModelError
+from worker.nets.cards import Card, find, write_card
+from worker.nets.registry import chosen_device, load
+
+
+def test_a_saved_network_comes_back_with_the_same_answers(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path)
+    first, second = load("tiny", tmp_path, "cpu"), load("tiny", tmp_path, "cpu")
+    crop = torch.rand(1, 3, 48, 48)
+    assert torch.equal(first.net(crop), second.net(crop))
+
+
+def test_a_loaded_network_neither_trains_nor_keeps_gradients(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path)
+    model = load("tiny", tmp_path, "cpu")
+    assert not model.net.training
+    assert not any(weight.requires_grad for weight in model.net.parameters())
+    assert {weight.dtype for weight in model.net.parameters()} == {torch.float32}
+
+
+def test_nothing_is_loaded_from_altered_weights(tmp_path: Path) -> None:
+    files = write_tiny_model(tmp_path)
+    files.weights.write_bytes(files.weights.read_bytes()[:-2])
+    with pytest.raises(ModelError, match="altered or incomplete"):
+        load("tiny", tmp_path, "cpu")
+
+
+def test_missing_weights_are_an_error_and_never_random_ones(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path).weights.unlink()
+    with pytest.raises(ModelError, match=r"no weights for model 'tiny'"):
+        load("tiny", tmp_path, "cpu")
+
+
+def test_weights_that_do_not_fit_their_card_are_refused(tmp_path: Path) -> None:
+    card = write_tiny_model(tmp_path).card
+    _rewrite(tmp_path, card, classes=("lymphoblast", "platelet"))
+    with pytest.raises(ModelError, match="does not fit its card"):
+        load("tiny", tmp_path, "cpu")
+
+
+def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
+    card = write_tiny_model(tmp_path).card
+    _rewrite(tmp_path, card, arch="resnet50")
+    with pytest.raises(ModelError, match="resnet50"):
+        load("tiny", tmp_path, "cpu")
+
+
+def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path) -> None:
+    files = write_tiny_model(tmp_path)
+    files.weights.write_bytes(b"\x80\x04pickle")
+    _rewrite(tmp_path, files.card, weights_sha256=hashlib.sha256(b"\x80\x04pickle").hexdigest())
+    with pytest.raises(ModelError, match="does not fit its card"):
+        load("tiny", tmp_path, "cpu")
+
+
+def test_writing_again_gives_the_same_digest(tmp_path: Path) -> None:
+    first = write_tiny_model(tmp_path / "a").card.weights_sha256
+    assert write_tiny_model(tmp_path / "b").card.weights_sha256 == first
+    assert find("tiny", tmp_path / "a").card.weights_sha256 == first
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ModelError, match="no device"):
+        chosen_device("abacus")
+    if not torch.cuda.is_available():
+        assert chosen_device("auto").type == "cpu"
+        with pytest.raises(ModelError, match="no GPU"):
+            chosen_device("cuda:0")
+
+
+def _rewrite(folder: Path, card: Card, **changes: object) -> None:
+    write_card(replace(card, **changes), folder / "tiny.json")  # type: ignore[arg-type]

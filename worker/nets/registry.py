@@ -1,0 +1,85 @@
+"""Loads a network from its verified weight file, and writes one.
+
+Weights are safetensors only; a file is read once, its SHA-256 is compared with the card, and those same bytes are
+loaded. There is no way to a network with random weights here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as dump_tensors
+
+from worker.errors import ModelError
+from worker.nets.cards import HYBRID, Card, ModelFiles, find, verified_bytes, write_card
+from worker.nets.hybrid import Hybrid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A network in evaluation mode on its device, with its card."""
+
+    card: Card
+    net: Hybrid
+    device: torch.device
+
+
+def load(name: str, models_dir: Path | None = None, device: str = "auto") -> Model:
+    """Return a model ready to call cells; `device` is `cpu`, `cuda:0`, … or `auto`.
+
+    Raises ModelError when the weights are missing (and says where they go), altered, or do not fit their card.
+    """
+    files = find(name, models_dir)
+    card = files.card
+    if card.arch != HYBRID:
+        raise ModelError(f"{card.name}: no network called {card.arch!r} in this version; it knows {HYBRID}")
+    net = Hybrid(card.channels, len(card.classes))
+    try:
+        net.load_state_dict(load_tensors(verified_bytes(files)))
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelError(f"{files.weights} does not fit its card: {error}") from error
+    where = chosen_device(device)
+    net.eval().requires_grad_(requires_grad=False)
+    for weight in net.parameters():
+        if weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return Model(card=card, net=net.to(where), device=where)
+
+
+def save(net: Hybrid, card: Card, folder: Path) -> ModelFiles:
+    """Write NAME.safetensors and NAME.json; convolutions and head in half precision, batch norm in single.
+
+    The card written carries the weights' SHA-256. The weights land before the card, each whole or not at all.
+    """
+    tensors = {
+        key: value.detach().to("cpu", torch.float16 if value.dim() > 1 else value.dtype).contiguous()
+        for key, value in net.state_dict().items()
+    }
+    content = dump_tensors(tensors)
+    card = replace(card, channels=net.channels, weights_sha256=hashlib.sha256(content).hexdigest())
+    folder.mkdir(parents=True, exist_ok=True)
+    weights, card_file = folder / f"{card.name}.safetensors", folder / f"{card.name}.json"
+    staged = folder / f".{card.name}.part"
+    staged.write_bytes(content)
+    staged.replace(weights)
+    write_card(card, staged)
+    staged.replace(card_file)
+    return ModelFiles(card=card, weights=weights)
+
+
+def chosen_device(device: str) -> torch.device:
+    """Return the device named, `auto` being the first GPU when there is one; ModelError when it is not usable."""
+    if device == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ModelError(f"{device!r} is no device: use cpu, cuda:0, … or auto") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"{device!r} was asked for, but this torch build finds no GPU: use cpu or auto")
+    return chosen
