@@ -10,23 +10,28 @@ from worker.drawing.grid import Field, Grid, f32, smoothstep
 from worker.drawing.shapes import Point
 
 
+def _gaps(grid: Grid, rng: np.random.Generator, scale_um: float) -> Field:
+    """Return 0..1: the small light holes between strands that every spread nucleus shows."""
+    return smoothstep(grid.noise(rng, scale_um), 0.5, 1.7)
+
+
 def fine(grid: Grid, rng: np.random.Generator, *, contrast: float = 0.1) -> Field:
     """Return the even, dusty chromatin of blasts."""
-    texture = 0.7 * grid.noise(rng, 0.55) + 0.6 * grid.noise(rng, 1.3)
-    return f32(1.0 + np.float32(contrast) * texture)
+    texture = 0.8 * grid.noise(rng, 0.5) + 0.6 * grid.noise(rng, 1.2)
+    return f32(1.0 + np.float32(contrast) * (texture - 0.8 * _gaps(grid, rng, 0.6)))
 
 
 def clumped(grid: Grid, rng: np.random.Generator, *, scale_um: float, contrast: float) -> Field:
     """Return blocks of dense chromatin between paler gaps."""
     blocks = smoothstep(grid.noise(rng, scale_um), -0.9, 0.9) - 0.5
-    dust = grid.noise(rng, 0.5)
-    return f32(1.0 + np.float32(contrast) * (1.6 * blocks + 0.18 * dust))
+    dust = grid.noise(rng, 0.55)
+    return f32(1.0 + np.float32(contrast) * (1.7 * blocks + 0.3 * dust - 0.9 * _gaps(grid, rng, 0.8)))
 
 
 def lacy(grid: Grid, rng: np.random.Generator, *, contrast: float) -> Field:
     """Return the folded strands of monocytes: ridges where a smooth field crosses zero."""
     strands = np.exp(-np.square(grid.noise(rng, 1.5) * 2.2)) - 0.45
-    return f32(1.0 + np.float32(contrast) * (strands + 0.35 * grid.noise(rng, 0.6)))
+    return f32(1.0 + np.float32(contrast) * (strands + 0.35 * grid.noise(rng, 0.6) - 0.6 * _gaps(grid, rng, 0.9)))
 
 
 def clock_face(grid: Grid, rng: np.random.Generator, *, at: Point, radius_um: float, contrast: float) -> Field:
@@ -37,7 +42,7 @@ def clock_face(grid: Grid, rng: np.random.Generator, *, at: Point, radius_um: fl
     spokes = np.cos(hours * np.arctan2(dy, dx) + np.float32(rng.uniform(0, 2 * np.pi)))
     from_rim = np.exp(-np.square((np.hypot(dx, dy) / np.float32(radius_um) - 0.72) / 0.24))
     blocks = smoothstep(0.9 * spokes * from_rim + 0.55 * grid.noise(rng, 1.2), -0.7, 0.7) - 0.5
-    return f32(1.0 + np.float32(contrast) * 1.7 * blocks)
+    return f32(1.0 + np.float32(contrast) * (1.7 * blocks - 0.5 * _gaps(grid, rng, 0.7)))
 
 
 def nucleoli(grid: Grid, spots: Sequence[tuple[Point, float]], *, depth: float) -> Field:

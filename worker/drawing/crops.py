@@ -43,7 +43,7 @@ def draw_crops(
     for start in range(0, len(labels), _PER_SLIDE):
         stain = Stain.sample(rng)
         reds = [draw_red_cell(rng, mpp_um=mpp_um, stain=stain) for _ in range(8)]
-        density = float(rng.uniform(1500, 9000))
+        density = float(rng.uniform(2500, 12000))
         for index in range(start, min(start + _PER_SLIDE, len(labels))):
             middle = draw_cell(labels[index], rng, mpp_um=mpp_um, stain=stain)
             crops[index] = _crop(rng, middle, reds, stain, (crop_px, mpp_um, density))
@@ -65,7 +65,7 @@ def _crop(
     at = full / 2 + rng.uniform(-1, 1, 2) * _JITTER_UM / mpp_um + _to_nucleus(middle)
     laid = [(middle, at), *_neighbours(rng, middle, at, stain, mpp_um)]
     centres = np.array([where for _, where in laid])
-    radii = np.array([max(cell.alpha.shape) / 2 + 2.2 / mpp_um for cell, _ in laid])
+    radii = np.array([sum(cell.alpha.shape) / 4 + 1.8 / mpp_um for cell, _ in laid])
     count = rng.poisson(density * (full * mpp_um / 1000) ** 2)
     points = scattered(rng, (full, full), count, apart=6.5 / mpp_um, tolerance=0.15, margin=4 / mpp_um)
     for x, y in clear_of(points, centres, radii):

@@ -49,7 +49,7 @@ def photograph(canvas: Pixels, stain: Stain, rng: np.random.Generator, mpp_um: f
     soft = cv2.GaussianBlur(canvas, (0, 0), max(0.3, float(np.hypot(stain.blur_um, stain.defocus_um)) / mpp_um))
     height, width = canvas.shape[:2]
     coarse = (max(2, height // 16), max(2, width // 16))
-    away = np.clip(0.5 + 0.5 * smooth_noise(rng, coarse, max(1.5, 150.0 / mpp_um / 16)), 0.0, 1.0)
+    away = np.clip(0.35 + 0.5 * smooth_noise(rng, coarse, max(1.5, 150.0 / mpp_um / 16)), 0.0, 1.0)
     weight = cv2.resize(away.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     mixed = cv2.blendLinear(soft, sharp, weight, 1 - weight)
     return _grained(np.asarray(mixed, dtype=np.uint8), stain, rng)

@@ -20,7 +20,7 @@ def neutrophil(rng: Rng, px_um: float) -> Sketch:
     grid, cell = _body(rng, px_um, radius)
     core = _band(grid, rng, radius) if rng.random() < 0.2 else _lobes(grid, rng, radius, int(rng.integers(2, 6)))
     core = within(core, cell, margin_um=0.4)
-    dense = float(rng.uniform(1.0, 1.2)) * chromatin.clumped(grid, rng, scale_um=1.1, contrast=0.2)
+    dense = float(rng.uniform(1.0, 1.2)) * chromatin.clumped(grid, rng, scale_um=1.1, contrast=0.26)
     pink = mottled(grid, rng, float(rng.uniform(0.45, 0.8)), contrast=0.08)
     grain = dust(grid, rng, scale_um=0.35, share=0.35)
     return compose(
@@ -41,13 +41,13 @@ def eosinophil(rng: Rng, px_um: float) -> Sketch:
     grid, cell = _body(rng, px_um, radius)
     core = within(_lobes(grid, rng, radius, 3 if rng.random() < 0.15 else 2), cell, margin_um=0.4)
     inside = smoothstep(cell, -0.2, -0.6)
-    crowd = strewn(grid, rng, inside, count=int(4.2 * radius**2), radius_um=(0.32, 0.5))
+    crowd = strewn(grid, rng, inside, count=int(7 * radius**2), radius_um=(0.24, 0.42))
     depth = float(rng.uniform(0.65, 1.0))
     return compose(
         cell_um=cell,
         nucleus_um=core,
         chromatin=float(rng.uniform(0.95, 1.15)) * chromatin.clumped(grid, rng, scale_um=1.2, contrast=0.18),
-        cytoplasm={Dye.EOSINOPHIL: depth * (0.4 + 0.6 * crowd), Dye.EOSIN: 0.25, Dye.RNA: 0.06},
+        cytoplasm={Dye.EOSINOPHIL: depth * (0.62 + 0.38 * crowd), Dye.EOSIN: 0.25, Dye.RNA: 0.06},
         above={Dye.EOSINOPHIL: 0.12 * crowd},
     )
 
@@ -56,9 +56,9 @@ def basophil(rng: Rng, px_um: float) -> Sketch:
     """Draw a basophil: 10-13 µm, blurred lobed nucleus under coarse violet-black granules."""
     radius = float(rng.uniform(5.0, 6.6))
     grid, cell = _body(rng, px_um, radius)
-    core = within(_lobes(grid, rng, radius * 1.08, int(rng.integers(2, 4))), cell, margin_um=0.5)
+    core = within(_lobes(grid, rng, radius * 1.25, int(rng.integers(2, 4))), cell, margin_um=0.5)
     inside = smoothstep(cell, -0.1, -0.5)
-    coarse = strewn(grid, rng, inside, count=int(rng.uniform(1.1, 2.6) * radius**2), radius_um=(0.25, 0.55))
+    coarse = strewn(grid, rng, inside, count=int(rng.uniform(1.8, 6.5) * radius**2), radius_um=(0.22, 0.46))
     return compose(
         cell_um=cell,
         nucleus_um=core,
@@ -80,7 +80,7 @@ def immature_granulocyte(rng: Rng, px_um: float) -> Sketch:
     if age < 0.3:
         dense = dense * chromatin.nucleoli(grid, [(at, 1.1)], depth=0.15)
     inside = smoothstep(cell, -0.1, -0.5)
-    violet = strewn(grid, rng, inside, count=int(260 * (1.15 - age) ** 2 + 10), radius_um=(0.14, 0.3))
+    violet = strewn(grid, rng, inside, count=int(260 * (1.15 - age) ** 2 + 10), radius_um=(0.11, 0.24))
     return compose(
         cell_um=cell,
         nucleus_um=core,
@@ -89,7 +89,7 @@ def immature_granulocyte(rng: Rng, px_um: float) -> Sketch:
             Dye.RNA: mottled(grid, rng, 0.5 - 0.36 * age) * deeper_at_rim(cell, by=0.5 * (1 - age)),
             Dye.EOSIN: mottled(grid, rng, 0.25 + 0.35 * age),
         },
-        above={Dye.AZURE: 0.6 * violet + 0.12 * age * dust(grid, rng, scale_um=0.4, share=0.3)},
+        above={Dye.AZURE: 0.5 * violet + 0.12 * age * dust(grid, rng, scale_um=0.4, share=0.3)},
     )
 
 
@@ -104,23 +104,23 @@ def _lobes(grid: Grid, rng: Rng, radius_um: float, count: int) -> Field:
     """Return lobes strung on an arc by bridges; fewer lobes are larger ones."""
     sweep = {2: 2.0, 3: 3.0, 4: 4.0, 5: 4.6}[count] * float(rng.uniform(0.85, 1.1))
     ring = radius_um * float(rng.uniform(0.42, 0.52))
-    bent = grid.warped(rng, by_um=0.35, scale_um=2.5)
+    bent = grid.warped(rng, by_um=0.25, scale_um=3.0)
     centres = arc(ring, float(rng.uniform(0, 2 * np.pi)), sweep, count)
     centres = [(x + float(rng.normal(0, 0.25)), y + float(rng.normal(0, 0.25))) for x, y in centres]
-    size = radius_um * {2: 0.37, 3: 0.32, 4: 0.285, 5: 0.26}[count]
+    size = radius_um * {2: 0.37, 3: 0.3, 4: 0.26, 5: 0.235}[count]
     lobes = [
         blob(
             bent,
             rng,
             at=at,
             radius_um=size * float(rng.uniform(0.88, 1.12)),
-            aspect=float(rng.uniform(1.0, 1.4)),
+            aspect=float(rng.uniform(1.0, 1.3)),
             angle=float(rng.uniform(0, np.pi)),
             wobble=0.05,
         )
         for at in centres
     ]
-    return union([*lobes, chain(bent, centres, float(rng.uniform(0.4, 0.75)))], blend_um=0.3)
+    return union([*lobes, chain(bent, centres, float(rng.uniform(0.28, 0.5)))], blend_um=0.3)
 
 
 def _band(grid: Grid, rng: Rng, radius_um: float) -> Field:
@@ -137,7 +137,7 @@ def _off_centre(grid: Grid, rng: Rng, radius_um: float, share: float, *, bay: fl
     grown = inner * (1 + 0.18 * bay)
     core = blob(grid, rng, at=at, radius_um=grown, aspect=1.0 + 0.45 * bay, angle=turn + np.pi / 2, wobble=0.05)
     if bay > 0:
-        mouth, floor = polar(grown * 1.5, turn + np.pi), polar(grown * (1.0 - 0.9 * bay), turn + np.pi)
-        cut = capsule(grid, (at[0] + floor[0], at[1] + floor[1]), (at[0] + mouth[0], at[1] + mouth[1]), grown * 0.32)
-        core = without(core, cut, blend_um=0.4)
+        mouth, floor = polar(grown * 1.5, turn + np.pi), polar(grown * (1.25 - 0.8 * bay), turn + np.pi)
+        cut = capsule(grid, (at[0] + floor[0], at[1] + floor[1]), (at[0] + mouth[0], at[1] + mouth[1]), grown * 0.42)
+        core = without(core, cut, blend_um=0.9)
     return core, at

@@ -25,7 +25,7 @@ def lymphoblast(rng: Rng, px_um: float) -> Sketch:
     core = blob(grid, rng, at=at, radius_um=radius * share**0.5, aspect=aspect, angle=turn, wobble=0.05)
     core = _cleft(grid, rng, core, radius) if rng.random() < 0.3 else core
     core = within(core, cell, margin_um=0.15)
-    dense = float(rng.uniform(0.66, 0.86)) * chromatin.fine(grid, rng, contrast=float(rng.uniform(0.06, 0.12)))
+    dense = float(rng.uniform(0.66, 0.86)) * chromatin.fine(grid, rng, contrast=float(rng.uniform(0.08, 0.15)))
     spots = _spots(rng, at, radius * 0.5, count=int(rng.choice([0, 1, 2], p=[0.2, 0.45, 0.35])))
     dense = dense * chromatin.nucleoli(grid, spots, depth=float(rng.uniform(0.1, 0.26)))
     rna = mottled(grid, rng, float(rng.uniform(0.45, 0.85))) * deeper_at_rim(cell, by=0.3)
@@ -40,7 +40,7 @@ def lymphoblast(rng: Rng, px_um: float) -> Sketch:
 def lymphocyte(rng: Rng, px_um: float) -> Sketch:
     """Draw a lymphocyte: 7.5-10 µm (a fifth larger with more cytoplasm), round dense clumped nucleus."""
     large = rng.random() < 0.2
-    radius = float(rng.uniform(5.0, 6.2) if large else rng.uniform(3.7, 4.9))
+    radius = float(rng.uniform(5.2, 6.4) if large else rng.uniform(3.9, 5.1))
     grid = Grid.square(radius * 1.4 + 1, px_um)
     turn = float(rng.uniform(0, np.pi))
     cell = blob(grid, rng, radius_um=radius, aspect=float(rng.uniform(1.0, 1.2)), angle=turn, wobble=0.07)
@@ -51,7 +51,7 @@ def lymphocyte(rng: Rng, px_um: float) -> Sketch:
     if rng.random() < 0.2:
         core = without(core, _notch(grid, rng, at, inner), blend_um=0.3)
     core = within(core, cell, margin_um=0.15)
-    dense = float(rng.uniform(1.05, 1.25)) * chromatin.clumped(grid, rng, scale_um=1.5, contrast=0.14)
+    dense = float(rng.uniform(1.05, 1.25)) * chromatin.clumped(grid, rng, scale_um=1.4, contrast=0.2)
     rna = mottled(grid, rng, float(rng.uniform(0.3, 0.55))) * deeper_at_rim(cell, by=0.25)
     granules = strewn(grid, rng, smoothstep(cell, 0.0, -0.4), count=6 if large else 0, radius_um=(0.15, 0.25))
     return compose(
@@ -73,10 +73,10 @@ def plasma_cell(rng: Rng, px_um: float) -> Sketch:
     at = polar(offset, turn)
     core = blob(grid, rng, at=at, radius_um=inner, aspect=float(rng.uniform(1.0, 1.14)), angle=turn, wobble=0.03)
     core = within(core, cell, margin_um=0.25)
-    face = chromatin.clock_face(grid, rng, at=at, radius_um=inner, contrast=float(rng.uniform(0.18, 0.3)))
+    face = chromatin.clock_face(grid, rng, at=at, radius_um=inner, contrast=float(rng.uniform(0.22, 0.36)))
     dense = float(rng.uniform(0.98, 1.15)) * face * chromatin.rimmed(core, strength=0.12)
     blue = float(rng.uniform(0.75, 1.3))
-    rna = mottled(grid, rng, blue, contrast=0.09) * _hof(grid, rng, at, inner, turn) * deeper_at_rim(cell, by=0.25)
+    rna = mottled(grid, rng, blue, contrast=0.14) * _hof(grid, rng, at, inner, turn) * deeper_at_rim(cell, by=0.25)
     if rng.random() < 0.35:
         holes = strewn(grid, rng, smoothstep(cell, -0.8, -1.2), count=int(rng.integers(2, 9)), radius_um=(0.3, 0.6))
         rna = rna * (1 - 0.6 * holes)

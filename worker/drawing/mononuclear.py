@@ -37,7 +37,7 @@ def monocyte(rng: Rng, px_um: float) -> Sketch:
     return compose(
         cell_um=cell,
         nucleus_um=core,
-        chromatin=float(rng.uniform(0.78, 0.95)) * chromatin.lacy(grid, rng, contrast=0.2),
+        chromatin=float(rng.uniform(0.78, 0.95)) * chromatin.lacy(grid, rng, contrast=0.28),
         cytoplasm={
             Dye.RNA: mottled(grid, rng, float(rng.uniform(0.3, 0.5)), contrast=0.15) * clear,
             Dye.EOSIN: mottled(grid, rng, float(rng.uniform(0.25, 0.45))) * clear,
@@ -85,10 +85,10 @@ def erythroblast(rng: Rng, px_um: float) -> Sketch:
     cell = blob(
         grid, rng, radius_um=radius, aspect=float(rng.uniform(1.0, 1.18)), angle=float(rng.uniform(0, 3)), wobble=0.08
     )
-    inner = radius * float(rng.uniform(0.5, 0.6) - 0.17 * age) ** 0.5
+    inner = radius * float(rng.uniform(0.46, 0.58) - 0.2 * age) ** 0.5
     at = polar((radius - inner) * float(rng.uniform(0.1, 0.8)), float(rng.uniform(0, 2 * np.pi)))
-    core = within(blob(grid, rng, at=at, radius_um=inner, aspect=1.04, wobble=0.025), cell, margin_um=0.15)
-    contrast = 0.26 * (1 - age) + 0.03
+    core = within(blob(grid, rng, at=at, radius_um=inner, aspect=1.03, wobble=0.02), cell, margin_um=0.15)
+    contrast = 0.3 * (1 - age) + 0.03
     dense = (1.12 + 0.38 * age) * chromatin.clumped(grid, rng, scale_um=1.3, contrast=contrast)
     return compose(
         cell_um=cell,

@@ -27,10 +27,10 @@ class Dye(StrEnum):
 
 
 _USUAL: Mapping[Dye, Rgb] = {
-    Dye.CHROMATIN: (1.20, 2.10, 0.46),
-    Dye.RNA: (0.86, 0.70, 0.20),
+    Dye.CHROMATIN: (1.10, 2.00, 0.50),
+    Dye.RNA: (0.70, 0.76, 0.21),
     Dye.EOSIN: (0.17, 0.38, 0.25),
-    Dye.EOSINOPHIL: (0.28, 0.86, 0.78),
+    Dye.EOSINOPHIL: (0.27, 0.84, 0.70),
     Dye.AZURE: (1.00, 1.95, 0.62),
     Dye.HAEM: (0.22, 0.32, 0.23),
 }
@@ -62,12 +62,14 @@ class Stain:
         background = np.clip(base * rng.uniform(0.94, 1.02) * rng.uniform(0.985, 1.015, 3), 0, 255)
         tint = rng.normal(1.0, 0.05, 3)  # one camera and one buffer shift all dyes alike
         dyes = {dye: _vary(rng, np.array(od) * tint) for dye, od in _USUAL.items()}
+        dyes[Dye.CHROMATIN] = _ripened(rng, dyes[Dye.CHROMATIN])
+        dyes[Dye.RNA] = _rgb(np.array(dyes[Dye.RNA]) * np.array([1.0, rng.uniform(0.85, 1.12), 1.0]))
         dyes[Dye.HAEM] = _red_cells(rng, dyes[Dye.HAEM])
         return cls(
             background=_rgb(background),
             dyes=dyes,
             blur_um=float(rng.uniform(0.14, 0.26)),
-            defocus_um=float(rng.uniform(0.1, 0.45)),
+            defocus_um=float(rng.uniform(0.08, 0.34)),
             shading=float(rng.uniform(0.01, 0.06)),
             grain=float(rng.uniform(0.6, 1.8)),
         )
@@ -87,6 +89,11 @@ class Stain:
 
 def _vary(rng: np.random.Generator, absorbance: NDArray[np.float64]) -> Rgb:
     return _rgb(absorbance * rng.uniform(0.9, 1.14) * rng.normal(1.0, 0.03, 3))
+
+
+def _ripened(rng: np.random.Generator, absorbance: Rgb) -> Rgb:
+    """Nuclei go from blue to red-violet with the share of azure B in the dye."""
+    return _rgb(np.array(absorbance) * np.array([rng.uniform(0.74, 1.2), 1.0, rng.uniform(0.9, 1.35)]))
 
 
 def _red_cells(rng: np.random.Generator, absorbance: Rgb) -> Rgb:
