@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,5 +15,7 @@ class DatabaseSettings(BaseSettings):
     """`postgresql://user:password@host/name`; unset: the embedded server starts one."""
     report_url: SecretStr | None = None
     """The same database as the read-only reporting role; unset: `SET ROLE marrowline_report`."""
-    statement_timeout_s: float = 60.0
-    lock_timeout_s: float = 10.0
+    statement_timeout_s: float = Field(default=60.0, gt=0)
+    lock_timeout_s: float = Field(default=10.0, gt=0)
+    idle_timeout_s: float = Field(default=30.0, gt=0)
+    """How long a transaction may wait for its client; a worker that hangs in one loses its locks then."""

@@ -3,7 +3,10 @@
 DatabaseError
 ├── FencedError         another worker holds the run now; stop at once, write nothing
 ├── NotFoundError       no such slide, run or patient
-└── NotAllowedError     the state machine refuses the step
+├── NotAllowedError     the state machine refuses the step
+├── BadOutputError      rows of a batch that no constraint allows: the worker's output is wrong
+├── QueryError          a reader's own SQL is not valid, not allowed or too slow
+└── UnavailableError    Postgres did not answer, or only with passing trouble, for as long as was allowed
 """
 
 from __future__ import annotations
@@ -23,3 +26,15 @@ class NotFoundError(DatabaseError):
 
 class NotAllowedError(DatabaseError):
     """The state machine refuses the step."""
+
+
+class BadOutputError(DatabaseError):
+    """Rows of a batch that no constraint allows, such as a NaN probability; nothing of it was written."""
+
+
+class QueryError(DatabaseError):
+    """A reader's own SQL is not valid, not allowed or too slow; the text is Postgres' own."""
+
+
+class UnavailableError(DatabaseError):
+    """Postgres did not answer, or only with passing trouble, for as long as was allowed; try later."""

@@ -1,0 +1,107 @@
+"""What a claimed run writes: its plan, then its cells, one transaction a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg2
+from sqlalchemy import Connection, Engine, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from db import cells, steps
+from db.cell_tables import batch as batch_table
+from db.errors import BadOutputError, NotAllowedError
+from db.records import NOT_COUNTED, Batch, Claim, Plan
+from db.session import transact
+from db.steps import in_seconds
+from db.tables import run, run_count, slide
+
+_COUNT = text(
+    """
+    INSERT INTO run_count (run_id, cell_class, called, abstained, counted)
+    SELECT run_id, cell_class, count(*) FILTER (WHERE NOT abstained), count(*) FILTER (WHERE abstained),
+           NOT cell_class = ANY (:not_counted)
+      FROM cell WHERE run_id = :run_id GROUP BY run_id, cell_class
+    """
+)
+_ABSENT = text(
+    """
+    SELECT wanted.no FROM generate_series(0, :n_batches - 1) AS wanted (no)
+      LEFT JOIN batch ON batch.run_id = :run_id AND batch.no = wanted.no
+     WHERE batch.no IS NULL ORDER BY wanted.no
+    """
+)
+
+
+def store_plan(engine: Engine, claim: Claim, plan: Plan) -> frozenset[int]:
+    """Store how the slide is read; return the numbers of the batches that need not be read again.
+
+    Those are the batches that an earlier holder wrote under a plan of the same digest; under any other plan they
+    are deleted. Raises FencedError, UnavailableError.
+    """
+
+    def work(conn: Connection) -> frozenset[int]:
+        row = steps.held(conn, claim)
+        if row.plan_digest != plan.digest:
+            conn.execute(delete(batch_table).where(batch_table.c.run_id == claim.run_id))
+            conn.execute(update(run).where(run.c.id == claim.run_id).values(_plan_values(plan)))
+            conn.execute(update(slide).where(slide.c.id == row.slide_id).values(sha256=plan.sha256))
+        written = select(batch_table.c.no).where(batch_table.c.run_id == claim.run_id)
+        return frozenset(conn.execute(written).scalars())
+
+    return transact(engine, work, patience_s=claim.lease_s)
+
+
+def _plan_values(plan: Plan) -> dict[str, Any]:
+    return {
+        "plan": dict(plan.document),
+        "plan_digest": plan.digest,
+        "n_batches": plan.n_batches,
+        "mpp_um": plan.mpp_um,
+        "mpp_source": plan.mpp_source,
+        "feature_names": None,
+        "progress_at": func.now(),
+    }
+
+
+def write_batch(engine: Engine, claim: Claim, batch: Batch) -> None:
+    """Write a batch's cells in place of what stood under its number, or nothing at all.
+
+    Raises FencedError, BadOutputError when a constraint refuses a row, NotAllowedError for a number that the plan
+    does not have, UnavailableError.
+    """
+    try:
+        transact(engine, lambda conn: _write(conn, claim, batch), patience_s=claim.lease_s)
+    except (psycopg2.IntegrityError, psycopg2.DataError) as exc:
+        # Only the first line: the others quote the row.
+        raise BadOutputError(f"run {claim.run_id}, batch {batch.no}: {str(exc).splitlines()[0]}") from exc
+
+
+def _write(conn: Connection, claim: Claim, batch: Batch) -> None:
+    row = steps.held(conn, claim)
+    if row.n_batches is None or not 0 <= batch.no < row.n_batches:
+        raise NotAllowedError(f"run {claim.run_id}: batch {batch.no} is not one of the plan's {row.n_batches}")
+    names = cells.feature_names(batch, expected=row.feature_names)
+    gone = (batch_table.c.run_id == claim.run_id) & (batch_table.c.no == batch.no)
+    conn.execute(delete(batch_table).where(gone))  # takes cells, outlines and defects with it
+    key = {"run_id": claim.run_id, "no": batch.no}
+    conn.execute(insert(batch_table).values(key | {"fence": claim.fence, "n_cells": len(batch.cells)}))
+    cells.copy_cells(conn, claim.run_id, batch)
+    progress = {"progress_at": func.now(), "lease_until": func.now() + in_seconds(claim.lease_s)}
+    conn.execute(update(run).where(run.c.id == claim.run_id).values(progress | {"feature_names": names}))
+
+
+def absent(conn: Connection, run_id: int, n_batches: int | None) -> str:
+    """Say which batches of the plan are not written; '' when none is."""
+    if n_batches is None:
+        return "no plan is stored"
+    numbers = conn.execute(_ABSENT, {"run_id": run_id, "n_batches": n_batches}).scalars().all()
+    return f"{len(numbers)} of {n_batches} batches are not written, first {numbers[0]}" if numbers else ""
+
+
+def count_cells(conn: Connection, run_id: int) -> int:
+    """Count the run's cells per class for the tally, anew; return how many cells there are."""
+    conn.execute(delete(run_count).where(run_count.c.run_id == run_id))
+    conn.execute(_COUNT, {"run_id": run_id, "not_counted": sorted(NOT_COUNTED)})
+    counted = select(func.coalesce(func.sum(run_count.c.called + run_count.c.abstained), 0))
+    return int(conn.execute(counted.where(run_count.c.run_id == run_id)).scalar_one())

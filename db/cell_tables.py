@@ -1,0 +1,127 @@
+"""Tables of what one run found: batches, cells, outlines, areas, defects and corrections.
+
+Cells and outlines are partitioned by hash of the run, so that a slide's rows lie together and old runs can go
+without a long DELETE on one huge table.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+
+from db.records import CellClass
+from db.tables import metadata, moment, one_of, own_id, words
+
+PARTITIONS = 16
+PARTITIONED = ("cell", "outline")
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("run_id", ForeignKey("run.id"), nullable=False),
+    Column("no", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("n_cells", Integer, nullable=False),
+    moment("written_at"),
+    PrimaryKeyConstraint("run_id", "no"),
+    CheckConstraint("no >= 0 AND n_cells >= 0", name="numbers"),
+)
+
+
+def _cell_key() -> list[Column[int]]:
+    names = {"run_id": BigInteger, "batch_no": Integer, "cell_no": Integer}
+    return [Column(name, kind, nullable=False) for name, kind in names.items()]
+
+
+def _batch_key() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["run_id", "batch_no"], ["batch.run_id", "batch.no"], ondelete="CASCADE")
+
+
+cell = Table(
+    "cell",
+    metadata,
+    *_cell_key(),
+    Column("x_l0", Double, nullable=False),
+    Column("y_l0", Double, nullable=False),
+    words("cell_class"),
+    Column("abstained", Boolean, nullable=False),
+    Column("probabilities", ARRAY(REAL), nullable=False),  # in the order of the model version's classes
+    Column("features", ARRAY(REAL), nullable=False),  # in the order of run.feature_names
+    PrimaryKeyConstraint("run_id", "batch_no", "cell_no"),
+    _batch_key(),
+    one_of("cell_class", CellClass),
+    # Postgres holds NaN greater than every number, so an upper bound refuses it.
+    CheckConstraint(
+        "cardinality(probabilities) > 0 AND array_position(probabilities, NULL) IS NULL"
+        " AND 0 <= ALL (probabilities) AND 1 >= ALL (probabilities)",
+        name="probabilities",
+    ),
+    CheckConstraint(
+        "array_position(features, NULL) IS NULL AND '-Infinity' < ALL (features) AND 'Infinity' > ALL (features)",
+        name="features",
+    ),
+    CheckConstraint("x_l0 >= 0 AND x_l0 < 'Infinity' AND y_l0 >= 0 AND y_l0 < 'Infinity'", name="centroid"),
+    postgresql_partition_by="HASH (run_id)",
+)
+
+outline = Table(
+    "outline",
+    metadata,
+    *_cell_key(),
+    Column("points_l0", ARRAY(Integer), nullable=False),  # x, y, x, y ... without the repeated first point
+    PrimaryKeyConstraint("run_id", "batch_no", "cell_no"),
+    _batch_key(),
+    CheckConstraint("cardinality(points_l0) >= 6 AND mod(cardinality(points_l0), 2) = 0", name="points_l0"),
+    postgresql_partition_by="HASH (run_id)",
+)
+
+area = Table(
+    "area",
+    metadata,
+    Column("run_id", ForeignKey("run.id"), nullable=False),
+    Column("no", Integer, nullable=False),
+    words("kind"),
+    *(Column(name, Integer, nullable=False) for name in ("x_l0", "y_l0", "width_l0", "height_l0")),
+    PrimaryKeyConstraint("run_id", "no"),
+    CheckConstraint("width_l0 > 0 AND height_l0 > 0", name="box"),
+)
+
+tile_defect = Table(
+    "tile_defect",
+    metadata,
+    Column("run_id", BigInteger, nullable=False),
+    Column("batch_no", Integer, nullable=False),
+    Column("tile_no", Integer, nullable=False),
+    words("code"),
+    words("cause"),
+    PrimaryKeyConstraint("run_id", "batch_no", "tile_no"),
+    _batch_key(),
+)
+
+correction = Table(
+    "correction",
+    metadata,
+    own_id(),
+    *_cell_key(),
+    words("made_by"),
+    words("cell_class"),
+    Column("note", Text),
+    moment("made_at"),
+    ForeignKeyConstraint(["run_id", "batch_no", "cell_no"], ["cell.run_id", "cell.batch_no", "cell.cell_no"]),
+    one_of("cell_class", CellClass),
+    Index("ix_correction_cell", "run_id", "batch_no", "cell_no"),
+)

