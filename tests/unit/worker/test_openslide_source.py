@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import openslide
+import pytest
+import tifffile
+
+from tests.support.slide_files import pyramid, texture, write_slide
+from worker.errors import BadSlideError
+from worker.geometry import Box
+from worker.slides.openslide_source import OpenSlideSource
+
+IMAGE = texture(1024, 1024)
+BAD = Box(x=300, y=10, width=20, height=20)
+GOOD = Box(x=600, y=600, width=50, height=40)
+
+
+def opened(path: Path) -> OpenSlideSource:
+    return OpenSlideSource(path, "generic-tiff")
+
+
+def with_bad_tile(path: Path) -> Path:
+    """Write a slide whose second tile cannot be decoded."""
+    write_slide(path, [IMAGE])
+    with tifffile.TiffFile(path) as tiff:
+        offset = tiff.pages[0].dataoffsets[1]
+    content = bytearray(path.read_bytes())
+    content[offset : offset + 200] = bytes(200)
+    path.write_bytes(content)
+    return path
+
+
+def test_levels_are_read_px_for_px(tmp_path: Path) -> None:
+    levels = pyramid(IMAGE, (1, 2, 4))
+    source = opened(write_slide(tmp_path / "a.tif", levels))
+    assert source.info.whole_px_levels == (True, True, True)
+    for number, level in enumerate(levels):
+        rgb = source.read_lv(number, Box(x=13, y=200, width=99, height=41))
+        np.testing.assert_array_equal(rgb, level[200:241, 13:112])
+    source.close()
+
+
+def test_a_level_that_openslide_would_shift_is_marked(tmp_path: Path) -> None:
+    source = opened(write_slide(tmp_path / "a.tif", pyramid(IMAGE[:1013], (1, 2, 4))))
+    assert source.info.level_downsamples == (1.0, 2.0, 4.0)
+    assert source.info.whole_px_levels == (True, False, False)
+    source.close()
+
+
+def test_one_bad_tile_is_named_and_leaves_the_others_readable(tmp_path: Path) -> None:
+    source = opened(with_bad_tile(tmp_path / "a.tif"))
+    for _ in range(2):
+        with pytest.raises(BadSlideError, match="level 0 cannot be decoded at 300,10") as caught:
+            source.read_lv(0, BAD)
+        assert caught.value.code == "unreadable_region"
+        np.testing.assert_array_equal(source.read_lv(0, GOOD), IMAGE[600:640, 600:650])
+    source.close()
+
+
+def test_a_handle_on_which_an_error_latched_is_replaced_within_the_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handles: list[openslide.OpenSlide] = []
+
+    class Recorded(openslide.OpenSlide):
+        def __init__(self, filename: Path) -> None:
+            super().__init__(filename)
+            handles.append(self)
+
+    monkeypatch.setattr(openslide, "OpenSlide", Recorded)
+    source = opened(with_bad_tile(tmp_path / "a.tif"))
+    with pytest.raises(openslide.OpenSlideError):
+        handles[0].read_region((300, 10), 0, (20, 20))
+    with pytest.raises(openslide.OpenSlideError):  # it has latched
+        handles[0].read_region((600, 600), 0, (50, 40))
+    np.testing.assert_array_equal(source.read_lv(0, GOOD), IMAGE[600:640, 600:650])
+    assert len(handles) == 2
+    source.close()
+
+
+def test_closing_twice_is_harmless(tmp_path: Path) -> None:
+    source = opened(write_slide(tmp_path / "a.tif", [IMAGE]))
+    source.close()
+    source.close()
+
+
+def test_a_message_of_the_library_names_no_path(tmp_path: Path) -> None:
+    path = tmp_path / "patient-name.tif"
+    path.write_bytes(b"II*\0")
+    with pytest.raises(BadSlideError) as caught:
+        opened(path)
+    assert "patient-name" not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.slide_files import MemorySlide, pyramid, texture
+from worker.slides import overview
+from worker.slides.overview import coarsest_level, overview_at_most, overview_within
+
+IMAGE = texture(530, 800)
+PYRAMID = MemorySlide(pyramid(IMAGE, (1, 4, 16)))
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1, (0, 1)), (3, (0, 1)), (4, (1, 4)), (15, (1, 4)), (40, (2, 16))])
+def test_the_coarsest_level_up_to_the_factor_is_taken(factor: int, expected: tuple[int, int]) -> None:
+    assert coarsest_level(PYRAMID.info, factor) == expected
+
+
+@pytest.mark.parametrize(("asked", "factor", "shape"), [(8, 8, (66, 100)), (15, 12, (44, 67)), (16, 16, (33, 50))])
+def test_an_overview_is_as_coarse_as_asked_or_finer(asked: int, factor: int, shape: tuple[int, int]) -> None:
+    result = overview_at_most(PYRAMID, asked)
+    assert result.factor == factor
+    assert result.rgb.shape == (*shape, 3)
+
+
+@pytest.mark.parametrize("max_px", [1, 37, 100, 799, 800, 5000])
+def test_an_overview_fits_its_limit(max_px: int) -> None:
+    result = overview_within(PYRAMID, max_px)
+    assert max(result.rgb.shape[:2]) <= max_px
+    assert result.factor >= 1
+
+
+def test_a_pixel_is_the_mean_of_those_it_covers() -> None:
+    result = overview_at_most(MemorySlide([IMAGE]), 10)
+    expected = IMAGE[120:130, 340:350].reshape(-1, 3).mean(axis=0)
+    assert np.abs(result.rgb[12, 34] - expected).max() <= 0.51
+
+
+def test_strips_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    slide = MemorySlide([IMAGE])
+    in_one = overview_at_most(slide, 7)
+    monkeypatch.setattr(overview, "_STRIP_PX", 800 * 23)
+    np.testing.assert_array_equal(overview_at_most(slide, 7).rgb, in_one.rgb)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.slide_files import info_of
+from worker.errors import BadSlideError
+from worker.geometry import LATTICE_PX
+from worker.slides.scale import Scale, plane_for, resolve
+
+
+@pytest.mark.parametrize(
+    ("header", "declared", "site", "expected"),
+    [
+        (0.25, 0.04, 0.1, (0.25, "header")),
+        (None, 0.04, 0.1, (0.04, "sidecar")),
+        (None, None, 0.1, (0.1, "site")),
+    ],
+)
+def test_the_header_comes_first_then_the_sidecar_then_the_site(
+    header: float | None, declared: float | None, site: float | None, expected: tuple[float, str]
+) -> None:
+    scale = resolve(info_of(10, 10, mpp_um=header), declared, site)
+    assert (scale.mpp_um, scale.source) == expected
+
+
+@pytest.mark.parametrize(("declared", "site"), [(None, None), (353.0, 0.1), (0.0, None), (float("nan"), None)])
+def test_a_scale_is_never_guessed(declared: float | None, site: float | None) -> None:
+    with pytest.raises(BadSlideError) as caught:
+        resolve(info_of(10, 10, mpp_um=None), declared, site)
+    assert caught.value.code == "scale_unknown"
+    assert "--mpp" in caught.value.remedy
+
+
+@given(st.floats(0.02, 5.0), st.floats(0.1, 1.0), st.integers(1, 200_000), st.integers(1, 200_000))
+def test_the_plane_covers_the_slide_and_no_pixel_more(mpp_um: float, target: float, width: int, height: int) -> None:
+    info = info_of(width, height)
+    scale = Scale(mpp_um=mpp_um, source="header")
+    if min(width, height) * mpp_um < 7:
+        with pytest.raises(BadSlideError, match="too_small"):
+            plane_for(info, scale, target)
+        return
+    plane = plane_for(info, scale, target)
+    assert plane.factor == plane.factor_64ths / 64
+    assert (LATTICE_PX * plane.factor).is_integer()
+    assert abs(plane.mpp_um - target) <= mpp_um / 64
+    assert (plane.width_work - 1) * plane.factor < width <= plane.width_work * plane.factor
+    assert (plane.height_work - 1) * plane.factor < height <= plane.height_work * plane.factor
+
+
+def test_a_slide_at_the_target_keeps_its_pixels() -> None:
+    plane = plane_for(info_of(1000, 700), Scale(mpp_um=0.25, source="header"), 0.25)
+    assert (plane.factor, plane.box.width, plane.box.height) == (1.0, 1000, 700)

@@ -1,0 +1,54 @@
+"""Which reader a file gets: decided by its content, never by its name and never by falling back.
+
+OpenSlide reads what it recognises, and a file that it recognises but cannot open is damaged: openslide-python's
+`open_slide` would hand it to Pillow instead, which reads a thumbnail or grey out of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import openslide
+
+from worker.errors import BadSlideError
+from worker.slides.openslide_source import OpenSlideSource
+from worker.slides.plain_field import check_plain_tiff, open_field
+from worker.slides.slide import READABLE, PixelSource
+from worker.slides.tiff_structure import TiffPage, check_tiff
+
+_PLAIN_STARTS = ((b"\x89PNG\r\n\x1a\n", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"BM", "BMP"))
+_TIFF_STARTS = (b"II", b"MM")
+_SETS = frozenset({".mrxs", ".vms", ".vmu"})
+"""Indexes of slides that need files beside them; an MRXS index is a JPEG of the whole slide to any reader."""
+
+
+def open_slide_file(path: Path) -> PixelSource:
+    """Open a slide or a field for reading.
+
+    Raises:
+        BadSlideError: `empty_file`, `truncated`, `damaged`, `unsupported_format` or `too_large`; cause and remedy
+            name no path.
+    """
+    size = path.stat().st_size
+    if size == 0:
+        raise BadSlideError("empty_file", "it has no bytes", "Upload the file again.")
+    with path.open("rb") as stream:
+        start = stream.read(16)
+    # A classic TIFF of 4 GiB and more is an NDPI, whose offsets are wider than the standard's.
+    standard_tiff = start[:2] in _TIFF_STARTS and (size < 2**32 or start[2:4] in (b"+\0", b"\0+"))
+    pages = _tiff_pages(path) if standard_tiff else ()
+    vendor = openslide.OpenSlide.detect_format(path)
+    if vendor is not None:
+        return OpenSlideSource(path, vendor)
+    if pages:
+        check_plain_tiff(path, pages)
+        return open_field(path, "TIFF")
+    for signature, kind in _PLAIN_STARTS:
+        if start.startswith(signature) and path.suffix.lower() not in _SETS:
+            return open_field(path, kind)
+    raise BadSlideError("unsupported_format", "its content is of no format that is read here", READABLE)
+
+
+def _tiff_pages(path: Path) -> tuple[TiffPage, ...]:
+    with path.open("rb") as stream:
+        return check_tiff(stream)

@@ -1,0 +1,86 @@
+"""The physical scale of a slide, where it is known from, and the working plane that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worker.errors import BadSlideError
+from worker.geometry import Box
+from worker.slides.slide import MPP_RANGE_UM, SlideInfo
+
+STEPS_PER_PX = 64
+"""A factor is a whole number of 64ths: lattice squares then begin and end on whole level-0 px."""
+MIN_SIDE_UM = 7.0
+"""Less than this holds no whole cell."""
+_DECLARE = "State the scale in µm/px beside the file, with --mpp or as the site's default."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """µm per level-0 px, and who says so."""
+
+    mpp_um: float
+    source: str  # header | sidecar | site
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkingPlane:
+    """The slide at the model's µm/px, as nearly as whole 64ths of a level-0 px allow.
+
+    Working px (X, Y) covers the level-0 area from (X, Y) * factor to (X + 1, Y + 1) * factor.
+    """
+
+    scale: Scale
+    factor: float  # level-0 px per working px, a whole number of 64ths
+    width_work: int
+    height_work: int
+
+    @property
+    def factor_64ths(self) -> int:
+        """The factor in 64ths, exactly."""
+        return int(self.factor * STEPS_PER_PX)
+
+    @property
+    def mpp_um(self) -> float:
+        """µm per working px: the target, off by half a 64th of a level-0 px at most."""
+        return self.scale.mpp_um * self.factor
+
+    @property
+    def box(self) -> Box:
+        """The whole plane."""
+        return Box(x=0, y=0, width=self.width_work, height=self.height_work)
+
+
+def resolve(info: SlideInfo, declared: float | None, site: float | None) -> Scale:
+    """Return the scale from the header, else as declared beside the file, else the site's.
+
+    Raises:
+        BadSlideError: `scale_unknown`; a scale is never guessed.
+    """
+    low, high = MPP_RANGE_UM
+    for mpp_um, source in ((info.mpp_um, "header"), (declared, "sidecar"), (site, "site")):
+        if mpp_um is None:
+            continue
+        if not low <= mpp_um <= high:
+            cause = f"a scale of {mpp_um:g} µm/px ({source}) lies outside {low:g}-{high:g}"
+            raise BadSlideError("scale_unknown", cause, _DECLARE)
+        return Scale(mpp_um=mpp_um, source=source)
+    raise BadSlideError("scale_unknown", "its header states no usable scale and none was declared", _DECLARE)
+
+
+def plane_for(info: SlideInfo, scale: Scale, target_mpp_um: float) -> WorkingPlane:
+    """Return the plane on which a model of `target_mpp_um` sees the slide.
+
+    Raises:
+        BadSlideError: `too_small`, when no cell fits in the picture.
+    """
+    if min(info.width_l0, info.height_l0) * scale.mpp_um < MIN_SIDE_UM:
+        cause = f"it measures {info.width_l0} x {info.height_l0} px of {scale.mpp_um:g} µm, less than one cell"
+        raise BadSlideError("too_small", cause, "Check the scale that was declared, or upload a larger field.")
+    steps = max(1, round(STEPS_PER_PX * target_mpp_um / scale.mpp_um))
+    return WorkingPlane(
+        scale=scale,
+        factor=steps / STEPS_PER_PX,
+        width_work=-(-info.width_l0 * STEPS_PER_PX // steps),
+        height_work=-(-info.height_l0 * STEPS_PER_PX // steps),
+    )
