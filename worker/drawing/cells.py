@@ -59,11 +59,12 @@ def draw_cell(cell_class: CellClass, rng: np.random.Generator, *, mpp_um: float,
     nucleus = nothing if sketch.nucleus_um is None else sketch.nucleus_um
     alpha = _shrunk(cover(sketch.cell_um, 0.3), finer)
     rows, cols = _extent(alpha)
+    cell = alpha[rows, cols] >= 0.5
     return CellSprite(
         rgb=stain.lit(_shrunk(stain.absorb(sketch.inks), finer))[rows, cols],
         alpha=alpha[rows, cols],
-        nucleus=_shrunk(cover(nucleus, 0.02), finer)[rows, cols] >= 0.5,
-        cell=alpha[rows, cols] >= 0.5,
+        nucleus=(_shrunk(cover(nucleus, 0.02), finer)[rows, cols] >= 0.5) & cell,
+        cell=cell,
         cell_class=cell_class,
     )
 

@@ -63,27 +63,68 @@ class DemoSlide:
     expected: Finding  # of the patient, over all its slides
 
 
+@dataclass(frozen=True, kw_only=True)
+class DemoJob:
+    """One slide of the demonstration before it is drawn."""
+
+    patient: str
+    slide: str  # file name without its ending
+    spec: SmearSpec
+    expected: Finding
+
+
+def demo_jobs(*, seed: int = 2026) -> tuple[DemoJob, ...]:
+    """Return what the demonstration draws: every patient's slides in order."""
+    pairs = [(patient, number) for patient in _PATIENTS for number in range(1, _SLIDES_PER_PATIENT + 1)]
+    return tuple(
+        DemoJob(
+            patient=patient.name,
+            slide=f"slide-{number}",
+            spec=_spec(patient, seed=seed * 1000 + index),
+            expected=patient.expected,
+        )
+        for index, (patient, number) in enumerate(pairs)
+    )
+
+
 def draw_demo(
     out_dir: Path, *, seed: int = 2026, progress: Callable[[str, int, int], None] | None = None
 ) -> tuple[DemoSlide, ...]:
     """Draw the slides, each with its truth beside it, as `out_dir/lab/patient/slide-N.tif`.
 
-    `progress` is told a slide's name, the slides done and their total: before the first and after each.
+    `progress` is told the name of the slide, the slides done and their total: before each slide and at the end.
     The same seed gives the same pixels.
     """
-    jobs = [(patient, number) for patient in _PATIENTS for number in range(1, _SLIDES_PER_PATIENT + 1)]
-    tell = progress or _silent
-    tell("", 0, len(jobs))
+    jobs = demo_jobs(seed=seed)
     slides = []
-    for index, (patient, number) in enumerate(jobs):
-        slides.append(_draw(out_dir, patient, number, seed=seed * 1000 + index))
-        tell(f"{patient.name}/slide-{number}", index + 1, len(jobs))
+    for done, job in enumerate(jobs):
+        if progress:
+            progress(f"{job.patient}/{job.slide}", done, len(jobs))
+        slides.append(_draw(out_dir, job))
+    if progress:
+        progress("all slides drawn", len(jobs), len(jobs))
     return tuple(slides)
 
 
-def _draw(out_dir: Path, patient: _Patient, number: int, *, seed: int) -> DemoSlide:
+def _draw(out_dir: Path, job: DemoJob) -> DemoSlide:
+    drawn = draw_smear(job.spec)
+    path = out_dir / LAB / job.patient / f"{job.slide}.tif"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_truth(path, drawn.known)
+    write_pyramid(path, drawn.rgb, job.spec.mpp_um)
+    return DemoSlide(
+        path=path,
+        lab=LAB,
+        patient=job.patient,
+        specimen=Specimen.MARROW,
+        truth=drawn.known.composition,
+        expected=job.expected,
+    )
+
+
+def _spec(patient: _Patient, *, seed: int) -> SmearSpec:
     rng = np.random.default_rng([seed, 7])
-    spec = SmearSpec(
+    return SmearSpec(
         width_px=_SIDE_PX,
         height_px=_SIDE_PX,
         seed=seed,
@@ -92,19 +133,6 @@ def _draw(out_dir: Path, patient: _Patient, number: int, *, seed: int) -> DemoSl
         red_cells_per_mm2=float(rng.uniform(4500, 8000)),
         platelets_per_mm2=float(rng.uniform(60, 220)),
         smudges=int(rng.integers(1, 4)),
-    )
-    drawn = draw_smear(spec)
-    path = out_dir / LAB / patient.name / f"slide-{number}.tif"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_truth(path, drawn.known)
-    write_pyramid(path, drawn.rgb, spec.mpp_um)
-    return DemoSlide(
-        path=path,
-        lab=LAB,
-        patient=patient.name,
-        specimen=Specimen.MARROW,
-        truth=drawn.known.composition,
-        expected=patient.expected,
     )
 
 
@@ -123,7 +151,3 @@ def _mixed(abnormal: Shares) -> Shares:
     usual = {name: share for name, share in _NORMAL.items() if name not in abnormal}
     scale = left / sum(usual.values())
     return {**abnormal, **{name: share * scale for name, share in usual.items()}}
-
-
-def _silent(_name: str, _done: int, _total: int) -> None:
-    """Tell nobody."""

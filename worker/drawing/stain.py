@@ -99,7 +99,7 @@ def _ripened(rng: np.random.Generator, absorbance: Rgb) -> Rgb:
 def _red_cells(rng: np.random.Generator, absorbance: Rgb) -> Rgb:
     """Red cells go from pink to blue-grey with the buffer's pH."""
     grey = np.full(3, float(np.mean(absorbance))) * np.array([1.12, 0.98, 0.86])
-    share = float(rng.beta(1.3, 2.0))
+    share = float(rng.beta(1.1, 2.8))
     return _rgb((1 - share) * np.array(absorbance) + share * grey)
 
 
