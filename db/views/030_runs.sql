@@ -1,0 +1,39 @@
+-- One row per slide and model version that read it, past ones too.
+CREATE VIEW report.runs AS
+SELECT run.id AS run_id,
+       lab.code AS lab,
+       patient.pseudonym AS patient,
+       slide.id AS slide_id,
+       slide.key,
+       model_version.name AS model_version,
+       model_version.weights_sha256,
+       run.state,
+       run.attempt AS attempts,
+       run.releases,
+       run.max_attempts,
+       run.error_code,
+       run.error_cause AS reason,
+       run.error_remedy AS remedy,
+       run.change_reason,
+       run.lease_owner AS worker,
+       run.n_cells AS cells,
+       run.n_batches AS batches,
+       run.mpp_um,
+       run.mpp_source,
+       run.created_at,
+       run.next_at,
+       run.progress_at,
+       run.finished_at
+  FROM public.run
+  JOIN public.slide ON slide.id = run.slide_id
+  JOIN public.patient ON patient.id = slide.patient_id
+  JOIN public.lab ON lab.id = patient.lab_id
+  JOIN public.model_version ON model_version.id = run.model_version_id;
+
+COMMENT ON VIEW report.runs IS
+  'Every reading of a slide by a model version. Research use only, not for diagnostic procedures.';
+COMMENT ON COLUMN report.runs.state IS 'pending, running, retry_wait, done, quarantined or cancelled';
+COMMENT ON COLUMN report.runs.attempts IS 'How often a worker took the run';
+COMMENT ON COLUMN report.runs.releases IS 'Attempts that do not count against max_attempts';
+COMMENT ON COLUMN report.runs.change_reason IS 'Why the run took its last step';
+COMMENT ON COLUMN report.runs.progress_at IS 'When a batch was last written';

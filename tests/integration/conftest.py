@@ -1,0 +1,41 @@
+"""A real Postgres for the session, and a migrated database of its own for every test that asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from db.session import make_engine
+from tests.support.postgres import TEMPLATE, Server, make_template, running_server
+from tests.support.rows import use_model
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    with running_server() as server:
+        make_template(server)
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: Server) -> Iterator[str]:
+    """The address of a migrated, empty database."""
+    url = postgres.new_database(template=TEMPLATE)
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = make_engine(database_url, pool_size=8)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def lab(engine: Engine) -> Engine:
+    """The database with an active model version: slides may come."""
+    use_model(engine)
+    return engine

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine, text
+
+from db import migrate, schema_facts
+from db.columns import metadata
+from db.session import make_engine, transaction
+from tests.support.postgres import Server
+from tests.support.rows import MODEL, use_model
+
+_COLUMNS = """
+    SELECT table_name, column_name, data_type, udt_name, is_nullable, column_default, is_identity
+      FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+"""
+_CONSTRAINTS = """
+    SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+     WHERE connamespace = 'public'::regnamespace AND conparentid = 0 AND coninhcount = 0
+"""
+_INDEXES = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+
+
+@pytest.fixture
+def empty(postgres: Server) -> Iterator[Engine]:
+    url = postgres.new_database()
+    engine = make_engine(url)
+    yield engine
+    engine.dispose()
+    postgres.drop_database(url)
+
+
+def _facts(engine: Engine, statement: str) -> set[tuple[object, ...]]:
+    with transaction(engine) as conn:
+        rows = [tuple(row) for row in conn.exec_driver_sql(statement)]
+    return {row for row in rows if not schema_facts.PARTITION.search(str(row[0])) and row[0] != "alembic_version"}
+
+
+@pytest.mark.parametrize("statement", [_COLUMNS, _CONSTRAINTS, _INDEXES])
+def test_migrations_build_exactly_what_the_models_say(postgres: Server, empty: Engine, statement: str) -> None:
+    modelled = make_engine(postgres.new_database())
+    with transaction(modelled) as conn:
+        metadata.create_all(conn)
+    migrate.upgrade(empty)
+    assert _facts(empty, statement) == _facts(modelled, statement)
+    modelled.dispose()
+    postgres.drop_database(str(modelled.url))
+
+
+def test_a_migrated_database_has_no_differences(engine: Engine) -> None:
+    assert migrate.check(engine) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("ALTER TABLE run ADD COLUMN spare int", "spare"),
+        ("ALTER TABLE cell DROP CONSTRAINT ck_cell_probabilities", "ck_cell_probabilities"),
+        ("ALTER TABLE run DISABLE TRIGGER run_step", "run_step"),
+        ("DROP TABLE cell_p03 CASCADE", "15 partitions"),
+        ("DROP SCHEMA report CASCADE", "views"),
+        ("UPDATE alembic_version SET version_num = 'other'", "revision other"),
+    ],
+)
+def test_check_names_what_differs(engine: Engine, damage: str, named: str) -> None:
+    with transaction(engine) as conn:
+        conn.exec_driver_sql(damage)
+    assert any(named in line for line in migrate.check(engine))
+
+
+def test_upgrade_twice_keeps_every_row_and_view(lab: Engine) -> None:
+    migrate.upgrade(lab)
+    with transaction(lab) as conn:
+        assert conn.exec_driver_sql("SELECT name FROM model_version").scalar_one() == MODEL.name
+        assert conn.exec_driver_sql("SELECT count(*) FROM report.patients").scalar_one() == 0
+
+
+def test_upgrade_mends_a_view_that_was_changed_by_hand(engine: Engine) -> None:
+    with transaction(engine) as conn:
+        conn.exec_driver_sql("COMMENT ON SCHEMA report IS 'older'; DROP VIEW report.cells")
+    migrate.upgrade(engine)
+    with transaction(engine) as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM report.cells").scalar_one() == 0
+
+
+def test_two_upgrades_at_once_both_succeed(empty: Engine) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(migrate.upgrade, [empty, empty]))
+    assert migrate.check(empty) == []
+
+
+def test_downgrade_of_an_empty_schema_leaves_nothing(engine: Engine) -> None:
+    migrate.downgrade(engine)
+    with transaction(engine) as conn:
+        left = conn.execute(text("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"))
+        assert set(left.scalars()) == {"alembic_version", "alembic_version_pkc"}
+        functions = text("SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+        assert conn.execute(functions).scalar_one() == 0
+
+
+def test_downgrade_refuses_to_lose_a_row(engine: Engine) -> None:
+    use_model(engine)
+    with pytest.raises(RuntimeError, match="holds rows"):
+        migrate.downgrade(engine)
+    assert migrate.check(engine) == []
+
+
+def test_a_migrated_database_can_go_down_and_up_again(engine: Engine) -> None:
+    migrate.downgrade(engine)
+    migrate.upgrade(engine)
+    assert migrate.check(engine) == []
