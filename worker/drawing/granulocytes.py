@@ -7,7 +7,7 @@ import numpy as np
 from worker.drawing import chromatin
 from worker.drawing.granules import dust, strewn
 from worker.drawing.grid import Field, Grid, smoothstep
-from worker.drawing.shapes import Point, arc, blob, capsule, chain, polar, union, without
+from worker.drawing.shapes import Point, arc, blob, capsule, chain, ellipse, polar, union, without
 from worker.drawing.sketch import Sketch, compose, deeper_at_rim, mottled, within
 from worker.drawing.stain import Dye
 
@@ -104,19 +104,17 @@ def _lobes(grid: Grid, rng: Rng, radius_um: float, count: int) -> Field:
     """Return lobes strung on an arc by bridges; fewer lobes are larger ones."""
     sweep = {2: 2.0, 3: 3.0, 4: 4.0, 5: 4.6}[count] * float(rng.uniform(0.85, 1.1))
     ring = radius_um * float(rng.uniform(0.42, 0.52))
-    bent = grid.warped(rng, by_um=0.25, scale_um=3.0)
+    bent = grid.warped(rng, by_um=0.3, scale_um=2.4)
     centres = arc(ring, float(rng.uniform(0, 2 * np.pi)), sweep, count)
     centres = [(x + float(rng.normal(0, 0.25)), y + float(rng.normal(0, 0.25))) for x, y in centres]
     size = radius_um * {2: 0.37, 3: 0.3, 4: 0.26, 5: 0.235}[count]
     lobes = [
-        blob(
+        ellipse(
             bent,
-            rng,
             at=at,
             radius_um=size * float(rng.uniform(0.88, 1.12)),
-            aspect=float(rng.uniform(1.0, 1.3)),
+            aspect=float(rng.uniform(1.0, 1.35)),
             angle=float(rng.uniform(0, np.pi)),
-            wobble=0.05,
         )
         for at in centres
     ]

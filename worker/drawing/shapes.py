@@ -37,8 +37,8 @@ def blob(
 ) -> Field:
     """Return an ellipse whose edge wavers by about `wobble` of its radius."""
     bent = grid.warped(rng, by_um=wobble * radius_um, scale_um=radius_um * float(rng.uniform(0.7, 1.1)))
-    bent = bent.warped(rng, by_um=0.2 * wobble * radius_um, scale_um=0.22 * radius_um)
-    return ellipse(bent, at=at, radius_um=radius_um, aspect=aspect, angle=angle)
+    smooth = ellipse(bent, at=at, radius_um=radius_um, aspect=aspect, angle=angle)
+    return smooth + np.float32(0.2 * wobble * radius_um) * grid.noise(rng, 0.22 * radius_um)
 
 
 def capsule(grid: Grid, start: Point, end: Point, radius_um: float) -> Field:
