@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field
@@ -34,3 +35,10 @@ class HomeSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True)
 
     home: Path = Path(".marrowline")
+    devices: str = "auto"
+    """One worker process each, separated by commas: `auto`, `cpu`, `cuda:0,cuda:1`."""
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return the environment that a process of the embedded stack starts from."""
+    return dict(os.environ)

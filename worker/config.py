@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -50,3 +51,8 @@ class WorkerSettings(BaseSettings):
     slide_time_limit_s: float = Field(default=4 * 3600, gt=0)
     max_tasks_per_child: int = Field(default=50, ge=0)
     """Slides read before the child process is replaced; 0: never."""
+
+
+def use_device(name: str) -> None:
+    """Make this process, and the children that it forks, read slides on that device."""
+    os.environ["MARROWLINE_DEVICE"] = name

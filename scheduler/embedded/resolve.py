@@ -1,0 +1,79 @@
+"""Which servers are our own and which are given: one set of settings for every process of the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from db.config import DatabaseSettings
+from scheduler.config import HomeSettings, SchedulerSettings, inherited_environment
+from scheduler.embedded.home import Home, broker_url, database_url, digest, home_at
+from scheduler.embedded.processes import STACK_VARIABLE
+from worker.config import QueueSettings, StoreSettings, WorkerSettings
+
+_LOOK_EVERY_S = "2"
+"""How often the embedded scheduler lists and sweeps: a folder and an idle database cost next to nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A home with the servers that it uses."""
+
+    home: Home
+    own_postgres: bool
+    own_redis: bool
+    own_bucket: bool
+    database_url: str = field(repr=False)
+    broker_url: str = field(repr=False)
+    bucket: str
+    devices: tuple[str, ...]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of the stack's processes, with every `MARROWLINE_*` setting resolved."""
+        return {**inherited_environment(), **self._settings(), STACK_VARIABLE: self.home.stack_id}
+
+    def settings_digest(self) -> str:
+        """Return a name for the settings, to see whether a running stack was started with others."""
+        ours = {name: value for name, value in self.environment().items() if name.startswith("MARROWLINE_")}
+        return digest(ours)
+
+    def _settings(self) -> Mapping[str, str]:
+        store, scheduler, models = StoreSettings(), SchedulerSettings(), WorkerSettings().models_dir
+        cache = store.cache_dir if "cache_dir" in store.model_fields_set else self.home.cache
+        settings = {
+            "LC_ALL": "C",  # initdb refuses a locale that this machine lacks; Python reads and writes UTF-8 with it
+            "MARROWLINE_HOME": str(self.home.root),
+            "MARROWLINE_DATABASE_URL": self.database_url,
+            "MARROWLINE_BROKER_URL": self.broker_url,
+            "MARROWLINE_BUCKET": self.bucket,
+            "MARROWLINE_CACHE_DIR": str(cache.absolute()),
+        }
+        if models is not None:
+            settings["MARROWLINE_MODELS_DIR"] = str(models.absolute())
+        for name in ("list_s", "sweep_s"):
+            if name not in scheduler.model_fields_set:
+                settings[f"MARROWLINE_{name.upper()}"] = _LOOK_EVERY_S
+        return settings
+
+
+def resolve(home: Home | None = None) -> Stack:
+    """Return the stack of a home, by default that of `MARROWLINE_HOME`; external servers are taken where set."""
+    settings = HomeSettings()
+    home = home or home_at(settings.home)
+    database, broker, bucket = DatabaseSettings().database_url, QueueSettings(), StoreSettings().bucket
+    own_redis = "broker_url" not in broker.model_fields_set or not broker.broker_url
+    return Stack(
+        home=home,
+        own_postgres=not database,
+        own_redis=own_redis,
+        own_bucket=not bucket,
+        database_url=database.get_secret_value() if database else database_url(home),
+        broker_url=broker_url(home) if own_redis else broker.broker_url.get_secret_value(),
+        bucket=_absolute(bucket) if bucket else str(home.bucket),
+        devices=tuple(device.strip() for device in settings.devices.split(",") if device.strip()) or ("auto",),
+    )
+
+
+def _absolute(bucket: str) -> str:
+    return bucket if "://" in bucket else str(Path(bucket).expanduser().absolute())

@@ -1,0 +1,58 @@
+"""Make a database ready for slides: schema, roles, and the model version that new slides are read with."""
+
+from __future__ import annotations
+
+import sys
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from db import migrate, models
+from db.config import DatabaseSettings
+from db.errors import DatabaseError
+from db.session import make_engine, transaction
+from scheduler.config import SchedulerSettings
+from worker.config import WorkerSettings
+from worker.errors import BadRequestError, MarrowlineError
+from worker.nets import cards
+from worker.verdict import decide
+
+
+def prepare(engine: Engine) -> str:
+    """Migrate and make sure that a model is active; return its name.
+
+    The configured model is activated at the first start, and later when `MARROWLINE_MODEL` names one; otherwise the
+    active one stays. Raises ModelError when the model's weights are absent or altered.
+    """
+    migrate.upgrade(engine)
+    settings = SchedulerSettings()
+    with transaction(engine) as conn:
+        active = models.active_model(conn)
+    name = settings.model if active is None or "model" in settings.model_fields_set else active[1].name
+    activate(engine, name)
+    return name
+
+
+def activate(engine: Engine, name: str) -> None:
+    """Register an installed model and read slides with it from now on. Raises ModelError."""
+    version = cards.describe(name, WorkerSettings().models_dir)
+    with transaction(engine) as conn:
+        models.register_model(conn, version)
+        models.activate(conn, name, decide)
+
+
+def main() -> int:
+    """Prepare the database of `MARROWLINE_DATABASE_URL`; the last line on stderr says what went wrong."""
+    url = DatabaseSettings().database_url
+    try:
+        if url is None:
+            raise BadRequestError("MARROWLINE_DATABASE_URL is not set")
+        prepare(make_engine(url.get_secret_value(), pool_size=1))
+    except (MarrowlineError, DatabaseError, DBAPIError) as error:
+        sys.stderr.write(str(error).replace("\n", " ") + "\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from scheduler.embedded.home import SOCKET_PATH_BYTES, StackError, broker_url, database_url, home_at, write_whole
+
+
+def test_a_home_that_was_only_named_is_not_made(tmp_path: Path) -> None:
+    assert not home_at(tmp_path / "h").exists
+    assert not (tmp_path / "h").exists()
+
+
+def test_created_twice_it_keeps_its_name(tmp_path: Path) -> None:
+    home = home_at(tmp_path / "h")
+    home.create()
+    first = home.stack_id
+    home.create()
+    assert home.stack_id == first
+
+
+def test_two_homes_share_nothing(tmp_path: Path) -> None:
+    homes = [home_at(tmp_path / name) for name in ("a", "b")]
+    for home in homes:
+        home.create()
+    assert len({home.stack_id for home in homes}) == 2
+    assert len({database_url(home) for home in homes} | {broker_url(home) for home in homes}) == 4
+
+
+@pytest.mark.parametrize("length", [20, 60, 90, 200])
+def test_sockets_fit_whatever_the_path(tmp_path: Path, length: int) -> None:
+    home = home_at(tmp_path / ("x" * length))
+    home.create()
+    paths = [home.redis_socket, home.postgres_socket / ".s.PGSQL.5432"]
+    assert all(len(os.fsencode(path)) <= SOCKET_PATH_BYTES for path in paths)
+    home.clear_run()
+    assert not home.redis_socket.exists()
+
+
+def test_a_short_socket_folder_is_kept_and_removed_with_the_stack(tmp_path: Path) -> None:
+    home = home_at(tmp_path / ("x" * 200))
+    home.create()
+    short = home.sockets
+    home.create()
+    assert home.sockets == short
+    assert stat.S_IMODE(short.stat().st_mode) == 0o711
+    home.clear_run()
+    assert not short.exists()
+
+
+def test_a_socket_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
+    home = home_at(tmp_path / ("x" * 200))
+    home.create()
+    short = home.sockets
+    home.postgres_socket.rmdir()
+    short.rmdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    short.symlink_to(elsewhere)
+    try:
+        home.create()
+        assert home.sockets != short
+    finally:
+        short.unlink()
+        home.clear_run()
+
+
+def test_a_home_that_is_a_file_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "h").write_text("")
+    with pytest.raises(StackError, match="MARROWLINE_HOME"):
+        home_at(tmp_path / "h").create()
+
+
+def test_addresses_keep_odd_characters(tmp_path: Path) -> None:
+    home = home_at(tmp_path / "a b%41?#")
+    home.create()
+    assert "a%20b%2541%3F%23" in database_url(home)
+    assert "a%20b%2541%3F%23" in broker_url(home)
+
+
+def test_a_half_written_state_is_no_state(tmp_path: Path) -> None:
+    home = home_at(tmp_path / "h")
+    home.create()
+    assert home.read_state() is None
+    home.state_file.write_text('{"phase": ')
+    assert home.read_state() is None
+    write_whole(home.state_file, '{"phase": "up"}')
+    assert home.read_state() == {"phase": "up"}
