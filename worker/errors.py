@@ -3,6 +3,9 @@
 MarrowlineError
 ├── BadSlideError       the file is at fault: quarantine, never retry
 ├── ServiceError        a server is at fault: retry later with back-off
+│   ├── StoreRefusedError   the bucket answers and refuses: credentials, permissions or settings
+│   └── NoSpaceError    this machine's cache has no room for the slide now: retry, no attempt is counted
+├── ObjectChangedError  the stored object is not the registered version any more: the next listing decides
 ├── ModelError          weights are absent, altered or do not fit: fix the installation
 └── BadRequestError     a sidecar, key or argument is not valid
 Anything else is a bug and rises.
@@ -30,6 +33,18 @@ class BadSlideError(MarrowlineError):
 
 class ServiceError(MarrowlineError):
     """A server did not answer as it should; the run is retried with back-off."""
+
+
+class StoreRefusedError(ServiceError):
+    """The bucket answers and refuses what was asked: mend credentials, permissions or settings."""
+
+
+class NoSpaceError(ServiceError):
+    """This machine's cache has no room for the slide now."""
+
+
+class ObjectChangedError(MarrowlineError):
+    """The stored object was replaced or deleted since it was registered."""
 
 
 class ModelError(MarrowlineError):
