@@ -1,0 +1,121 @@
+"""The pieces that chromatin falls into at its necks: whole nuclei, or lobes of one.
+
+Watershed of the depth below the outline (Beucher and Lantuéjoul 1979), with shallow maxima merged by persistence,
+in whole numbers and by steepest ascent, so that a piece rests on nothing further away than its own width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.cells.stain import Pixels
+
+Labels = NDArray[np.int32]
+Positions = NDArray[np.intp]
+Numbers = NDArray[np.int64]
+
+DEEPEST_UM = 12.0
+"""Depths are told apart up to here."""
+NO_NECK = 0.8
+"""A neck this wide, as a share of the smaller piece's depth, does not part two pieces."""
+_STEPS_PER_PX = 16
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pieces:
+    """Labelled pieces, numbered in the order of their deepest pixels, row by row."""
+
+    labels: Labels  # (H, W), 0 outside, 1..n
+    depth: Numbers  # (n + 1,) greatest depth, in the units of the necks; [0] is 0
+    necks: Mapping[tuple[int, int], int]  # widest neck between touching pieces, lower label first
+
+
+def split_pieces(mask: Pixels, mpp_um: float) -> Pieces:
+    """Cut a (H, W) uint8 mask of chromatin at its necks."""
+    depth = _depth(mask, mpp_um)
+    inside = np.flatnonzero(mask != 0)
+    basin = _climb(depth, inside)
+    roots = np.flatnonzero(basin == np.arange(len(inside)))
+    number = np.zeros(len(inside), np.int32)
+    number[roots] = np.arange(1, len(roots) + 1)
+    basins = np.zeros(mask.shape, np.int32)
+    basins.ravel()[inside] = number[basin]
+    peaks = np.concatenate([[0], depth.ravel()[inside[roots]]])
+    pairs, saddles = _saddles(basins, depth, inside)
+    piece_of, deepest = _merge_shallow(peaks.tolist(), pairs, saddles)
+    necks: dict[tuple[int, int], int] = {}
+    for (a, b), saddle in zip(np.sort(piece_of[pairs], axis=1).tolist(), saddles.tolist(), strict=True):
+        if a != b:
+            necks[a, b] = max(necks.get((a, b), 0), saddle)
+    return Pieces(labels=piece_of[basins], depth=deepest, necks=necks)
+
+
+def _depth(mask: Pixels, mpp_um: float) -> Labels:
+    """Return the distance to the outside in whole steps, summed over 5 x 5 pixels; 0 outside."""
+    distance = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_5)
+    steps = (np.minimum(distance, DEEPEST_UM / mpp_um) * _STEPS_PER_PX).astype(np.uint16)
+    depth = cv2.boxFilter(steps, cv2.CV_32S, (5, 5), normalize=False)
+    depth[mask == 0] = 0
+    return np.asarray(depth, np.int32)
+
+
+def _climb(depth: Labels, inside: Positions) -> Positions:
+    """Return for each pixel inside the index, into `inside`, of the maximum that steepest ascent leads to."""
+    width = depth.shape[1]
+    heights = depth.ravel()
+    best, top = inside, np.zeros(len(inside), np.int32)
+    # In raster order with >=: equal heights lead to the last of them, so no two can point at each other.
+    for offset in (-width - 1, -width, -width + 1, -1, 0, 1, width - 1, width, width + 1):
+        other = np.clip(inside + offset, 0, heights.size - 1)
+        height = heights[other]
+        higher = height >= top
+        best, top = np.where(higher, other, best), np.where(higher, height, top)
+    index = np.empty(heights.size, np.intp)
+    index[inside] = np.arange(len(inside))
+    up: Positions = index[best]
+    while not np.array_equal(further := up[up], up):
+        up = further
+    return up
+
+
+def _saddles(basins: Labels, depth: Labels, inside: Positions) -> tuple[Labels, Numbers]:
+    """Return (M, 2) touching basins, lower first, and the greatest depth at which each two touch."""
+    width = basins.shape[1]
+    flat, heights = basins.ravel(), depth.ravel()
+    keys, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for offset in (1, width - 1, width, width + 1):
+        here = inside[inside + offset < flat.size]
+        a, b = flat[here], flat[here + offset]
+        border = (b != 0) & (a != b)
+        a, b, here = a[border], b[border], here[border]
+        keys.append(np.minimum(a, b).astype(np.int64) << 32 | np.maximum(a, b))
+        values.append(np.minimum(heights[here], heights[here + offset]).astype(np.int64))
+    unique, where = np.unique(np.concatenate(keys), return_inverse=True)
+    saddles = np.zeros(len(unique), np.int64)
+    np.maximum.at(saddles, where, np.concatenate(values))
+    return np.stack([unique >> 32, unique & 0xFFFFFFFF], axis=1).astype(np.int32), saddles
+
+
+def _merge_shallow(peaks: list[int], pairs: Labels, saddles: Numbers) -> tuple[Labels, Numbers]:
+    """Merge basins from the widest neck down wherever a neck is none; return each basin's piece, and depths."""
+    parent = list(range(len(peaks)))
+
+    def find(a: int) -> int:
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        return a
+
+    top = list(peaks)
+    for i in np.argsort(-saddles, kind="stable").tolist():
+        a, b = find(int(pairs[i, 0])), find(int(pairs[i, 1]))
+        if a != b and saddles[i] >= NO_NECK * min(top[a], top[b]):
+            deeper, other = (a, b) if top[a] >= top[b] else (b, a)
+            parent[other] = deeper
+    kept, piece_of = np.unique([find(a) for a in range(len(peaks))], return_inverse=True)
+    return piece_of.astype(np.int32), np.array([top[k] for k in kept], np.int64)
