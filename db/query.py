@@ -29,6 +29,8 @@ def query(
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Return the column names and rows of one read-only query over schema report.
 
+    On a connection that may do more than the reporting role this guards against mistakes; against ill will, give
+    an engine whose login user is a member of that role only (`MARROWLINE_REPORT_URL`).
     Raises QueryError when Postgres refuses it, it takes longer than `timeout_s` or returns more than `max_rows`;
     UnavailableError when Postgres is away.
     """

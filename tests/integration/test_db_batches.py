@@ -79,13 +79,19 @@ WRONG: dict[str, Callable[[Cell], Cell]] = {
 }
 
 
-@pytest.mark.parametrize("fault", WRONG)
-def test_one_wrong_cell_keeps_its_whole_batch_out(lab: Engine, claim: Claim, fault: str) -> None:
+def test_one_wrong_cell_keeps_its_whole_batch_out(lab: Engine, claim: Claim) -> None:
     runs.write_batch(lab, claim, batch(0))
-    with pytest.raises(BadOutputError, match=r"batch 1|features|probabilities"):
-        runs.write_batch(lab, claim, Batch(no=1, cells=(cell(0), WRONG[fault](cell(1)))))
+    assert [fault for fault, spoil in WRONG.items() if _refused(lab, claim, spoil(cell(1)))] == list(WRONG)
     assert scalar(lab, "SELECT count(*) FROM cell") == 1
     assert scalar(lab, "SELECT count(*) FROM batch") == 1
+
+
+def _refused(engine: Engine, claim: Claim, wrong: Cell) -> bool:
+    try:
+        runs.write_batch(engine, claim, Batch(no=1, cells=(cell(0), wrong)))
+    except BadOutputError:
+        return True
+    return False
 
 
 def test_a_refused_row_is_not_quoted(lab: Engine, claim: Claim) -> None:
