@@ -81,6 +81,7 @@ class MemorySlide:
 
     def __init__(self, levels: Sequence[RgbImage]) -> None:
         self.levels = levels
+        self.widest_read = 0
         sizes = tuple((level.shape[1], level.shape[0]) for level in levels)
         wholes = [whole_downsample(sizes[0], size) for size in sizes]
         self.info = info_of(
@@ -93,6 +94,7 @@ class MemorySlide:
     def read_lv(self, level: int, box_lv: Box) -> RgbImage:
         """Return the box, which must lie inside the level and hold a px."""
         height, width = self.levels[level].shape[:2]
+        self.widest_read = max(self.widest_read, box_lv.width)
         assert box_lv.width > 0
         assert box_lv.height > 0
         assert box_lv.clipped(Box(x=0, y=0, width=width, height=height)) == box_lv

@@ -119,11 +119,13 @@ def check_plain_tiff(path: Path, pages: tuple[TiffPage, ...]) -> None:
 
 def over_background(rgba: RgbImage, background: Rgb, *, premultiplied: bool = False) -> RgbImage:
     """Lay (H, W, 4) uint8 RGBA over a colour and return (H, W, 3) uint8 RGB, rounded to nearest."""
-    alpha = rgba[..., 3:].astype(np.uint16)
-    colour = rgba[..., :3].astype(np.uint32) * (255 if premultiplied else alpha)
-    behind = (255 - alpha) * np.asarray(background, dtype=np.uint32)
-    mixed: RgbImage = np.minimum((colour + behind + 127) // 255, 255).astype(np.uint8)
-    return mixed
+    rgb: RgbImage = np.ascontiguousarray(rgba[..., :3])
+    seen_through = rgba[..., 3] < 255
+    front = rgba[seen_through].astype(np.uint32)  # (N, 4)
+    alpha = front[:, 3:]
+    mixed = front[:, :3] * (255 if premultiplied else alpha) + (255 - alpha) * np.asarray(background, dtype=np.uint32)
+    rgb[seen_through] = np.minimum((mixed + 127) // 255, 255)
+    return rgb
 
 
 def _on_white(picture: Image.Image) -> RgbImage:

@@ -23,7 +23,6 @@ MAX_TILE_PX = 2**26
 MAX_VALUES = 2**24
 UPLOAD_AGAIN = "Upload the file again; if its size equals the original's, export the original again."
 
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _TYPE_CODE = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}
 SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION = 254, 256, 257, 258, 259
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 323, 324, 325
@@ -137,12 +136,12 @@ def _directory(stream: BinaryIO, layout: _Layout, offset: int) -> tuple[TiffPage
 
 def _values(stream: BinaryIO, layout: _Layout, kind: int, entry: bytes) -> Values:
     count = int(struct.unpack_from(layout.order + layout.offset_code, entry)[0])
-    if count > MAX_VALUES:
-        raise BadSlideError("too_large", f"one of its tags has {count} values", "Export it again.")
-    length = count * _TYPE_BYTES[kind]
+    length = count * np.dtype(_TYPE_CODE[kind]).itemsize
     raw = entry[layout.offset_bytes :]
     if length > layout.offset_bytes:
         place = int(struct.unpack(layout.order + layout.offset_code, raw)[0])
+        if count > MAX_VALUES and place + length <= layout.size:
+            raise BadSlideError("too_large", f"one of its tags has {count} values", "Export it again.")
         raw = _read(stream, layout, place, length, "a tag's values")
     return np.frombuffer(raw[:length], dtype=layout.order + _TYPE_CODE[kind])
 

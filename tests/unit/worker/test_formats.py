@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import io
+import tempfile
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import openslide
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.slide_files import data_folder, pyramid, texture, write_slide
@@ -118,6 +123,28 @@ def test_a_recognised_slide_that_openslide_cannot_open_is_not_handed_to_pillow(t
 def test_a_missing_file_is_not_the_slides_fault(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_slide_file(tmp_path / "gone.svs")
+
+
+@cache
+def sound_file(kind: str) -> bytes:
+    if kind != "slide":
+        return encoded(kind)
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_slide(Path(folder) / "slide.tif", pyramid(IMAGE, (1, 2)), tile=(64, 64), compression="jpeg")
+        return path.read_bytes()
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(st.sampled_from(["PNG", "JPEG", "BMP", "TIFF", "slide"]), st.lists(st.integers(0, 2**16), max_size=6), st.data())
+def test_altered_bytes_end_in_pixels_or_a_reason(kind: str, places: list[int], data: st.DataObject) -> None:
+    content = bytearray(sound_file(kind))
+    for place in places:
+        content[place % len(content)] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "altered.svs"
+        path.write_bytes(content)
+        with suppress(BadSlideError):  # anything else, a crash included, is a failure
+            read_whole(path)
 
 
 REASONS = {

@@ -49,6 +49,17 @@ def test_a_level_that_openslide_would_shift_is_marked(tmp_path: Path) -> None:
     source.close()
 
 
+def test_a_place_that_the_scanner_left_out_is_white(tmp_path: Path) -> None:
+    path = write_slide(tmp_path / "a.tif", [IMAGE])
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        page = tiff.pages.first
+        for name, values in (("TileByteCounts", page.databytecounts), ("TileOffsets", page.dataoffsets)):
+            page.tags[name].overwrite([values[0], 0, *values[2:]])
+    rgb = opened(path).read_lv(0, Box(x=200, y=0, width=100, height=30))
+    np.testing.assert_array_equal(rgb[:, :56], IMAGE[:30, 200:256])
+    assert (rgb[:, 56:] == 255).all()
+
+
 def test_one_bad_tile_is_named_and_leaves_the_others_readable(tmp_path: Path) -> None:
     source = opened(with_bad_tile(tmp_path / "a.tif"))
     for _ in range(2):

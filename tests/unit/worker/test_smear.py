@@ -104,10 +104,11 @@ def test_a_field_that_somebody_photographed_is_read_throughout() -> None:
 
 
 def test_ink_does_not_hide_pale_stain() -> None:
-    brightness = np.repeat(np.array([10, 150, 232], dtype=np.uint8), (300_000, 1000, 699_000)).reshape(1000, -1)
-    assert 150 < stain_threshold(brightness) < 232
+    brightness = np.repeat(np.array([10, 170, 232], dtype=np.uint8), (300_000, 1000, 699_000)).reshape(1000, -1)
+    assert 170 <= stain_threshold(brightness) < 232
 
 
+@settings(deadline=None)
 @given(grids)
 def test_squares_survive_json(squares: np.ndarray) -> None:
     document = json.loads(json.dumps(Readable(squares=squares).to_json()))
@@ -119,6 +120,7 @@ def test_json_that_does_not_fill_the_grid_is_refused() -> None:
         Readable.from_json({"rows": 2, "columns": 2, "runs": [1, 2]})
 
 
+@settings(deadline=None)
 @given(grids, st.integers(-200, 700), st.integers(-200, 700), st.integers(1, 400), st.integers(1, 400))
 def test_a_box_meets_a_readable_square_as_its_pixels_do(
     squares: np.ndarray, x: int, y: int, width: int, height: int

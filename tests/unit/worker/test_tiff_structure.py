@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def test_the_tiny_file_is_sound(tmp_path: Path) -> None:
         (with_tag(273, 2, 24), 0, "damaged"),  # two places, one size
         (SOUND[:2], 0, "damaged"),
         (with_tag(256, 1, 0), 0, "damaged"),
-        (with_tag(279, 2**30, 0), 0, "too_large"),
+        (with_tag(279, 2**30, 0), 0, "truncated"),
         ([*SOUND, (322, 1, 2**16), (323, 1, 2**16)], 0, "too_large"),
     ],
 )
@@ -84,6 +85,14 @@ def test_directories_that_cannot_be_true_are_refused(
     tmp_path: Path, entries: list[tuple[int, int, int]], following: int, code: str
 ) -> None:
     assert code_of(tmp_path / "a.tif", tiny(entries, following)) == code
+
+
+def test_a_tag_of_millions_of_values_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiny(with_tag(279, 2**25, 0)))
+    os.truncate(path, 2**30)  # the file does hold them, as a hole
+    with pytest.raises(BadSlideError, match="too_large"):
+        check(path)
 
 
 def test_an_endless_chain_of_directories_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.geometry import LATTICE_PX, Box
@@ -28,6 +28,7 @@ class Columns:
 EVERYWHERE = Columns(end=10**9)
 
 
+@settings(deadline=None)
 @given(sides, sides, cores_px, st.tuples(lattice, lattice))
 def test_cores_partition_the_plane(width: int, height: int, core_px: int, origin: tuple[int, int]) -> None:
     covered = np.zeros((height, width), dtype=np.uint8)
@@ -39,6 +40,7 @@ def test_cores_partition_the_plane(width: int, height: int, core_px: int, origin
     assert (covered == 1).all()
 
 
+@settings(deadline=None)
 @given(sides, sides, cores_px, st.tuples(lattice, lattice), st.data())
 def test_every_centroid_belongs_to_one_core(
     width: int, height: int, core_px: int, origin: tuple[int, int], data: st.DataObject
@@ -50,6 +52,7 @@ def test_every_centroid_belongs_to_one_core(
     assert sum(tile.core_work.holds_mean(sum_x, sum_y, count) for tile in tiles) == 1
 
 
+@settings(deadline=None)
 @given(sides, sides, cores_px, st.tuples(lattice, lattice))
 def test_cores_begin_on_the_lattice_and_reads_have_the_whole_halo(
     width: int, height: int, core_px: int, origin: tuple[int, int]
@@ -81,6 +84,7 @@ def some_tiles(count: int) -> tuple[Tile, ...]:
     return plan_tiles(count * LATTICE_PX, 1, core_px=LATTICE_PX, halo_px=0, readable=EVERYWHERE)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 12), st.integers(0, 2**63))
 def test_batches_hold_every_tile_once(count: int, per_batch: int, seed: int) -> None:
     tiles = some_tiles(count)
