@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from db.records import CellClass
+from tests.support.crops import discs, one_of_each
+from worker.training.calibrate import abstain_limit, best_temperature
+from worker.training.data import CLASSES, CropSet, Label
+from worker.training.evaluate import balanced_accuracy, colour_baseline, correct, figures, judged
+
+LYMPHOCYTE, PLASMA = frozenset({CellClass.LYMPHOCYTE}), frozenset({CellClass.PLASMA_CELL})
+BLAST = frozenset({CellClass.LYMPHOBLAST, CellClass.BLAST_OTHER})
+
+
+def _told(*rows: dict[CellClass, float]) -> NDArray[np.float32]:
+    return np.array([[row.get(c, 0.0) for c in CLASSES] for row in rows], dtype=np.float32)
+
+
+def _crops(*labels: Label) -> CropSet:
+    return discs(list(labels))
+
+
+def test_a_blast_of_unknown_lineage_is_scored_on_the_sum_of_both_classes() -> None:
+    told = _told({CellClass.LYMPHOBLAST: 0.3, CellClass.BLAST_OTHER: 0.3, CellClass.MONOCYTE: 0.4})
+    assert correct(told, _crops(BLAST).allowed).tolist() == [True]
+    assert correct(told, _crops(LYMPHOCYTE).allowed).tolist() == [False]
+
+
+def test_outliers_and_vague_labels_are_not_judged() -> None:
+    vague = frozenset(CLASSES) - PLASMA
+    assert judged(_crops(LYMPHOCYTE, BLAST, vague, frozenset())).tolist() == [True, True, False, False]
+
+
+def test_balanced_accuracy_weighs_labels_alike() -> None:
+    crops = _crops(LYMPHOCYTE, LYMPHOCYTE, LYMPHOCYTE, PLASMA)
+    told = _told(*[{CellClass.LYMPHOCYTE: 1.0}] * 4)
+    assert balanced_accuracy(told, crops) == pytest.approx(0.5)
+
+
+def test_the_figures_count_what_was_called_what() -> None:
+    crops = _crops(LYMPHOCYTE, LYMPHOCYTE, PLASMA)
+    sure, unsure = {CellClass.LYMPHOCYTE: 0.9}, {CellClass.PLASMA_CELL: 0.4, CellClass.LYMPHOCYTE: 0.3}
+    found = figures(_told(sure, unsure, unsure), crops, 0.5)
+    assert found["confusion"] == {"lymphocyte": {"lymphocyte": 1, "plasma_cell": 1}, "plasma_cell": {"plasma_cell": 1}}
+    assert found["recall"] == {"lymphocyte": 0.5, "plasma_cell": 1.0}
+    assert found["precision"] == {"lymphocyte": 1.0, "plasma_cell": 0.5}
+    assert found["coverage"] == pytest.approx(1 / 3, abs=1e-3)
+    assert found["accuracy_of_called"] == 1.0
+
+
+def test_the_baseline_sees_colour() -> None:
+    train, test = discs(one_of_each(8), seed=1), discs(one_of_each(4), seed=2)
+    assert colour_baseline(train, test) == 1.0
+
+
+def test_the_temperature_undoes_overconfidence() -> None:
+    honest = _told(*[{CellClass.LYMPHOCYTE: 0.7, CellClass.PLASMA_CELL: 0.3}] * 100)
+    boasting = honest**2 / (honest**2).sum(axis=1, keepdims=True)
+    labels = [LYMPHOCYTE] * 70 + [PLASMA] * 30
+    assert best_temperature(boasting, _crops(*labels)) == pytest.approx(2.0, rel=0.03)
+
+
+def test_the_limit_keeps_the_risk_of_the_calls_small() -> None:
+    sure, unsure = {CellClass.LYMPHOCYTE: 0.9}, {CellClass.LYMPHOCYTE: 0.455}
+    crops = _crops(*[LYMPHOCYTE] * 95, *[PLASMA] * 5)
+    limit = abstain_limit(_told(*[sure] * 95, *[unsure] * 5), crops, accepted_risk=0.01)
+    assert 0.455 < limit <= 0.9
+
+
+def test_the_limit_never_leaves_too_many_cells_uncalled() -> None:
+    crops = _crops(*[PLASMA] * 10)
+    told = _told(*[{CellClass.LYMPHOCYTE: 0.505}] * 5, *[{CellClass.LYMPHOCYTE: 0.8}] * 5)
+    assert abstain_limit(told, crops) == 0.5

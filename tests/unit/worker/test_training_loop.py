@@ -1,0 +1,88 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from tests.support.crops import discs, one_of_each
+from worker.nets.hybrid import scaled
+from worker.training.data import CropSet
+from worker.training.evaluate import balanced_accuracy, probabilities
+from worker.training.loop import Recipe, fit, partial_loss
+
+TINY = Recipe(channels=scaled(1 / 16), input_px=48, early_px=48, epochs=2, draws=24, batch=8, seed=3)
+
+
+def test_a_partial_label_is_scored_on_the_sum_of_its_classes() -> None:
+    logits = torch.log(torch.tensor([[0.2, 0.5, 0.3]]))
+    both = partial_loss(logits, torch.tensor([[True, True, False]]), 0.0)
+    assert both.item() == pytest.approx(-math.log(0.7))
+
+
+def test_any_division_within_a_partial_label_is_equally_good() -> None:
+    allowed = torch.tensor([[True, True, False]])
+    losses = [partial_loss(torch.log(torch.tensor([row])), allowed, 0.0) for row in ([0.7, 0.1, 0.2], [0.1, 0.7, 0.2])]
+    assert losses[0].item() == pytest.approx(losses[1].item())
+
+
+def test_an_outlier_is_best_called_evenly() -> None:
+    nothing = torch.tensor([[False, False, False]])
+    even = partial_loss(torch.zeros(1, 3), nothing, 0.1)
+    sure = partial_loss(torch.tensor([[4.0, 0.0, 0.0]]), nothing, 0.1)
+    assert even.item() == pytest.approx(math.log(3))
+    assert sure > even
+
+
+def test_smoothing_keeps_a_little_probability_everywhere() -> None:
+    sure, allowed = torch.tensor([[9.0, 0.0, 0.0]]), torch.tensor([[True, False, False]])
+    assert partial_loss(sure, allowed, 0.1) > partial_loss(sure, allowed, 0.0)
+
+
+@pytest.mark.slow
+def test_a_tiny_network_learns_to_tell_discs(tmp_path: Path) -> None:
+    crops = discs(one_of_each(12))
+    recipe = replace(TINY, epochs=12, draws=96, peak_lr=3e-3, average=0.9)
+    net = fit(crops, crops, recipe, tmp_path)
+    assert balanced_accuracy(probabilities(net, crops, 48), crops) > 0.8
+
+
+def test_an_interrupted_training_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+    crops = discs(one_of_each(4))
+    whole = fit(crops, crops, TINY, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(crops, _stopping_at_the_second_look(crops), TINY, tmp_path / "halves")
+    assert (tmp_path / "halves" / "state-1.safetensors").is_file()
+    resumed = fit(crops, crops, TINY, tmp_path / "halves")
+    same = zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in same)
+
+
+def test_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    crops = discs(one_of_each(2))
+    once = replace(TINY, epochs=1, draws=8)
+    fit(crops, crops, once, tmp_path)
+    with pytest.raises(ValueError, match="another recipe"):
+        fit(crops, crops, replace(once, peak_lr=1e-2), tmp_path)
+
+
+def test_no_pickle_is_written(tmp_path: Path) -> None:
+    crops = discs(one_of_each(2))
+    fit(crops, crops, replace(TINY, epochs=1, draws=8), tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["best.safetensors", "state-1.safetensors", "state.json"]
+
+
+def _stopping_at_the_second_look(crops: CropSet) -> CropSet:
+    """Return a validation set that stands for Ctrl-C in the second epoch."""
+    looks = []
+
+    class Stopping(CropSet):
+        def where(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> CropSet:
+            looks.append(1)
+            if len(looks) == 2:
+                raise KeyboardInterrupt
+            return super().where(chosen)
+
+    return Stopping(pixels=crops.pixels, allowed=crops.allowed, source=crops.source, group=crops.group)

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from db.records import CellClass
+from tests.support.crops import discs
+from worker.training.data import joined
+from worker.training.sampling import epoch, weights
+
+LYMPHOCYTE = frozenset({CellClass.LYMPHOCYTE})
+PLASMA = frozenset({CellClass.PLASMA_CELL})
+BLAST = frozenset({CellClass.LYMPHOBLAST, CellClass.BLAST_OTHER})
+
+
+def test_rare_and_common_labels_are_drawn_alike_and_partial_ones_half_as_often() -> None:
+    crops = discs([LYMPHOCYTE] * 30 + [PLASMA] * 2 + [BLAST] * 5)
+    chances, keys = weights(crops), crops.keys()
+    share = {label: float(chances[keys == label].sum()) for label in np.unique(keys)}
+    assert share == pytest.approx({"lymphocyte": 0.4, "plasma_cell": 0.4, "lymphoblast|blast_other": 0.2})
+
+
+def test_a_large_source_outweighs_a_small_one_by_the_root_only() -> None:
+    crops = joined([discs([PLASMA] * 16, source="large"), discs([PLASMA] * 4, source="small")])
+    share = weights(crops)[crops.source == "large"].sum()
+    assert share == pytest.approx(2 / 3)
+
+
+def test_a_photographed_source_outweighs_a_drawn_one() -> None:
+    crops = joined([discs([PLASMA] * 4, source="drawn_cells"), discs([PLASMA] * 4, source="field")])
+    assert weights(crops)[crops.source == "field"].sum() == pytest.approx(2 / 3)
+
+
+def test_an_epoch_is_repeatable_and_complete() -> None:
+    crops = discs([LYMPHOCYTE, PLASMA] * 4)
+
+    def run() -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+        return list(epoch(crops, draws=10, batch=4, input_px=48, rng=np.random.default_rng(9)))
+
+    first, second = run(), run()
+    assert [len(allowed) for _, allowed in first] == [4, 4, 2]
+    assert first[0][0].shape == (4, 3, 48, 48)
+    assert all((a[0] == b[0]).all() and (a[1] == b[1]).all() for a, b in zip(first, second, strict=True))

@@ -1,0 +1,91 @@
+"""The model card for people: what the JSON card says, with what the weights must not be used for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from worker.nets.cards import Card
+
+LIMITS = (
+    "Research use only, not for diagnostic procedures. Trained on small public sets in which a class often comes from "
+    "one laboratory only. Lymphoblast labels of photographed cells are mostly weak (whole fields known to be ALL); no "
+    "photographed smudge cells; blast_other as a class of its own was seen in drawings only, photographed blasts of "
+    "unknown lineage are trained and scored as lymphoblast or blast_other together. Plasma cells come nearly all from "
+    "one set of myeloma marrows. Morphology establishes neither lineage nor clonality. No patient-level accuracy was "
+    "measured."
+)
+TERMS = (
+    "Trained with SegPC-2021 (CC BY-NC-SA 4.0), Taleqani ALL (credit Aria et al. 2021), C-NMC 2019 (CC BY 3.0), Matek "
+    "et al. 2021 (CC BY 4.0), PBC Acevedo et al. 2020 (CC BY 4.0), white-cell sets of Zheng et al. 2018, marrow "
+    "teaching crops of unstated terms, and BM-GRAZ (non-commercial) as outliers: the weights may be used for "
+    "non-commercial purposes only and are shared under CC BY-NC-SA 4.0."
+)
+
+
+def model_card(card: Card) -> str:
+    """Return the model card as Markdown."""
+    lines = [
+        f"# {card.name}, version {card.version} ({card.created})",
+        "",
+        "**Research use only, not for diagnostic procedures.**",
+        "",
+        (
+            f"Network: {card.arch}, channels {list(card.channels)}; input {card.crop_px} px at {card.mpp_um} µm/px, "
+            f"the nucleus in the middle. Weights SHA-256 `{card.weights_sha256}`. Seed {card.seed}."
+        ),
+        f"Temperature {card.temperature}; calls below {card.abstain_below} are abstained (both chosen on validation).",
+        "",
+        "Made by `python -m worker.training.fit --data DIR --out FILE` with drawn cells added.",
+        "",
+        "## Limits",
+        card.limits,
+        "",
+        "## Terms",
+        card.terms,
+        "",
+        "## Figures on held-out groups",
+        "Crops near-duplicate or of one field stay in one part. Partial labels are scored on the sum of their classes.",
+        "",
+    ]
+    for name in ("photographed", "drawn"):
+        lines += _section(name, card.figures[name])
+    baseline = card.figures["colour_only_baseline_balanced_accuracy"]
+    lines += [
+        f"A logistic regression on nine colour numbers, no morphology, reaches {baseline} on the photographed crops.",
+        (
+            f"Outliers (tissue section, macrophages, unidentifiable cells) abstained: "
+            f"{card.figures['outliers_abstained']}."
+        ),
+        "",
+        "## Crops",
+        "| source | train | val | test |",
+        "|---|---|---|---|",
+    ]
+    names = sorted({source for part in card.data.values() for source in part})
+    lines += [
+        f"| {s} | " + " | ".join(str(card.data[p].get(s, 0)) for p in ("train", "val", "test")) + " |" for s in names
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _section(name: str, figures: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"### {name}: {figures['crops']} crops, balanced accuracy {figures['balanced_accuracy']}",
+        f"Called {figures['coverage']} of them, {figures['accuracy_of_called']} of these rightly.",
+        "",
+        "| label | crops | recall | precision | called as |",
+        "|---|---|---|---|---|",
+    ]
+    for label, recall in figures["recall"].items():
+        told = sorted(figures["confusion"][label].items(), key=lambda item: -item[1])
+        called = ", ".join(f"{what} {count}" for what, count in told)
+        precision = figures["precision"].get(label, "")
+        label_cell = label.replace("|", " or ")
+        lines.append(f"| {label_cell} | {figures['count'][label]} | {recall} | {precision} | {called} |")
+    lines += ["", "| source | crops | accuracy | called |", "|---|---|---|---|"]
+    lines += [
+        f"| {source} | {row['crops']} | {row['accuracy']} | {row['coverage']} |"
+        for source, row in figures["sources"].items()
+    ]
+    return [*lines, ""]

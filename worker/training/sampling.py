@@ -1,0 +1,62 @@
+"""Batches of augmented crops, drawn so that neither a common class nor a large source outweighs the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from worker.cells.preprocess import to_input
+from worker.training.augment import augmented
+from worker.training.data import CropSet
+
+MEAN = (0.78, 0.70, 0.78)
+STD = (0.17, 0.20, 0.15)
+"""Of RGB / 255, rounded, over the training crops; they go onto the card."""
+_PARTIAL_WEIGHT = 0.5
+"""How often a label of several classes, or an outlier, is drawn beside one that names a class."""
+_DRAWN_WEIGHT = 0.5
+"""How much a drawn source pulls beside a photographed one: drawn cells are many and easy."""
+
+TrainingBatch = tuple[NDArray[np.float32], NDArray[np.bool_]]
+
+
+def weights(crops: CropSet) -> NDArray[np.float64]:
+    """Return each crop's chance to be drawn: even over labels, and over a label's sources by the root of their size."""
+    keys = crops.keys()
+    chances = np.zeros(len(crops), dtype=np.float64)
+    for label in np.unique(keys):
+        rows = keys == label
+        names, counts = np.unique(crops.source[rows], return_counts=True)
+        pulls = np.sqrt(counts) * np.where(np.char.startswith(names, "drawn"), _DRAWN_WEIGHT, 1.0)
+        shares = pulls / pulls.sum()
+        for name, share, count in zip(names, shares, counts, strict=True):
+            chances[rows & (crops.source == name)] = share / count
+        if crops.allowed[rows][0].sum() != 1:
+            chances[rows] *= _PARTIAL_WEIGHT
+    return np.asarray(chances / chances.sum(), dtype=np.float64)
+
+
+def epoch(crops: CropSet, *, draws: int, batch: int, input_px: int, rng: Generator) -> Iterator[TrainingBatch]:
+    """Yield batches of ((B, 3, S, S) float32 input, (B, K) allowed classes); the next one is made meanwhile."""
+    rows = rng.choice(len(crops), size=draws, p=weights(crops))
+    parts = [rows[start : start + batch] for start in range(0, draws, batch)]
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="augment") as maker:
+        waiting = maker.submit(_made, crops, parts[0], input_px, rng)
+        for following in [*parts[1:], None]:
+            ready = waiting.result()
+            if following is not None:
+                waiting = maker.submit(_made, crops, following, input_px, rng)
+            yield ready
+
+
+def _made(crops: CropSet, rows: NDArray[np.int64], input_px: int, rng: Generator) -> TrainingBatch:
+    contexts = rng.integers(0, len(crops), size=len(rows))
+    pixels = [
+        augmented(crops.pixels[row], crops.pixels[other], input_px, rng)
+        for row, other in zip(rows, contexts, strict=True)
+    ]
+    return to_input(np.stack(pixels), MEAN, STD), crops.allowed[rows]
