@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO, StringIO
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ def _array_column(values: NDArray[np.float32]) -> tuple[np.dtype[np.void], NDArr
 
 
 def _outline_row(run_id: int, batch_no: int, cell: Cell) -> str:
-    points = ",".join(f"{x},{y}" for x, y in cell.outline_l0)
+    points = ",".join(map(str, chain.from_iterable(cell.outline_l0)))
     return f"{run_id}\t{batch_no}\t{cell.cell_no}\t{{{points}}}\n"
 
 
