@@ -1,3 +1,3 @@
 from __future__ import annotations
 
-pytest_plugins = ["tests.support.swift"]
+pytest_plugins = ["tests.support.redis", "tests.support.swift"]

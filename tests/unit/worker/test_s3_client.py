@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ParamValidationError, ReadTimeoutError
 from pydantic import SecretStr
@@ -53,8 +55,8 @@ def test_other_servers_are_addressed_by_path_and_spared_trailing_checksums() -> 
         ("https://s3.eu-central-1.amazonaws.com", "auto", "when_supported"),
         (None, "auto", "when_supported"),
     ):
-        config = make_client(_settings(endpoint)).meta.config
-        assert (config.s3 or {})["addressing_style"] == style
+        config: Any = make_client(_settings(endpoint)).meta.config
+        assert config.s3["addressing_style"] == style
         assert config.request_checksum_calculation == checksums
 
 

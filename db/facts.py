@@ -1,0 +1,70 @@
+"""What is known of slides that are registered already: asked for by their keys, and corrected by a newer sidecar."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, select, text, update
+
+from db import patients, steps
+from db.labs import LabDefaults, ensure_patient
+from db.records import Decide, RunState, SlideFacts, SlideState, StoredObject
+from db.tables import run, slide
+
+_ACTOR = "scheduler"
+_LOCK_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended(:bucket || '/' || :key, 1))")
+_DECIDES_READING = frozenset({"stain", "declared_mpp_um"})
+
+
+def current_by_key(conn: Connection, bucket: str, keys: Collection[str]) -> dict[str, StoredObject]:
+    """Return the current slides' objects among those keys."""
+    wanted = select(slide).where(
+        slide.c.bucket == bucket, slide.c.key.in_(keys), slide.c.state == SlideState.CURRENT.value
+    )
+    return {row.key: steps.stored_object(row) for row in conn.execute(wanted)}
+
+
+def restate(
+    conn: Connection, obj: StoredObject, facts: SlideFacts, defaults: LabDefaults, decide: Decide
+) -> int | None:
+    """Make other facts hold of a current slide; return the run that became due by it, if one did.
+
+    A slide in quarantine is tried again. One that is being read, or is read, is read again when its stain or scale
+    changed; otherwise its cells move to the right patient or specimen. Every patient concerned is judged anew.
+    Nothing happens when the facts are the known ones, or the object is not current. Belongs in one transaction of
+    its own, or in that of `register`.
+    """
+    conn.execute(_LOCK_KEY, {"bucket": obj.bucket, "key": obj.key})
+    same = (slide.c.bucket == obj.bucket, slide.c.key == obj.key)
+    version = (slide.c.version_id == obj.version_id, slide.c.etag == obj.etag)
+    current = slide.c.state == SlideState.CURRENT.value
+    known = conn.execute(select(slide).where(*same, *version, current).with_for_update()).one_or_none()
+    if known is None:
+        return None
+    patient_id, specimen = ensure_patient(conn, facts.lab, facts.patient, defaults)
+    told = {
+        "patient_id": patient_id,
+        "specimen": (facts.specimen or specimen).value,
+        "stain": facts.stain,
+        "declared_mpp_um": facts.mpp_um,
+        "taken_at": facts.taken_at,
+    }
+    changed = {name for name, value in told.items() if known._mapping[name] != value}
+    if not changed:
+        return None
+    conn.execute(update(slide).where(slide.c.id == known.id).values(told))
+    due = _start_again(conn, known.id, reread=bool(changed & _DECIDES_READING))
+    patients.recompute_all(conn, {known.patient_id, patient_id}, decide)
+    return due
+
+
+def _start_again(conn: Connection, slide_id: int, *, reread: bool) -> int | None:
+    due = None
+    for row in conn.execute(select(run).where(run.c.slide_id == slide_id).order_by(run.c.id).with_for_update()):
+        if row.state in (RunState.RUNNING, RunState.DONE) and reread:
+            steps.step(conn, row.id, RunState.CANCELLED, actor=_ACTOR, reason="its stain or scale was corrected")
+        elif row.state != RunState.QUARANTINED:
+            continue
+        steps.to_pending(conn, row.id, actor=_ACTOR, reason="its sidecar was corrected")
+        due = row.id
+    return due

@@ -1,0 +1,92 @@
+"""Tells workers that runs are due. A ring may be lost or doubled: all that matters is in Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, Any, Protocol
+
+import redis
+import structlog
+from celery import Celery
+from kombu.exceptions import KombuError
+from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError
+
+from worker import queues
+from worker.errors import ServiceError
+
+log = structlog.get_logger(__name__)
+
+_RunId = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
+_Arguments = TypeAdapter(tuple[tuple[_RunId], dict[str, Any], Any])
+"""The body of a message: positional arguments, keywords, and Celery's own."""
+
+
+class Doorbell(Protocol):
+    """What the sweep rings."""
+
+    def ring(self, run_ids: Collection[int]) -> int:
+        """Send a message for each run; return how many were sent before trouble, which is only logged."""
+
+    def waiting(self, limit: int) -> set[int]:
+        """Return the runs of at most `limit` messages that no worker has taken yet. Raises ServiceError."""
+
+
+class CeleryDoorbell:
+    """The doorbell of the Celery workers, on Redis."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def ring(self, run_ids: Collection[int]) -> int:
+        """See Doorbell.ring."""
+        for sent, run_id in enumerate(run_ids):
+            try:
+                self._app.send_task(
+                    queues.READ_SLIDE, args=(run_id,), queue=queues.QUEUE, ignore_result=True, retry=False
+                )
+            except (KombuError, redis.RedisError) as error:
+                log.warning("the broker takes no messages", sent=sent, unsent=len(run_ids) - sent, error=_name(error))
+                return sent
+        return len(run_ids)
+
+    def waiting(self, limit: int) -> set[int]:
+        """See Doorbell.waiting; what is not one of our messages is passed over."""
+        bodies = self._client("lrange", queues.QUEUE, 0, limit - 1)
+        return {run_id for body in bodies if (run_id := run_of(body)) is not None}
+
+    def depth(self) -> int:
+        """Return how many messages wait, ours or not. Raises ServiceError."""
+        return int(self._client("llen", queues.QUEUE))
+
+    def _client(self, command: str, *arguments: Any) -> Any:
+        """Return Redis' answer, over the connection settings that the workers have too."""
+        try:
+            with self._app.pool.acquire(block=True, timeout=10) as connection:
+                return getattr(connection.default_channel.client, command)(*arguments)
+        except (KombuError, redis.RedisError) as error:
+            raise ServiceError(f"the broker does not answer: {_name(error)}") from error
+
+
+class _Headers(BaseModel):
+    task: str
+
+
+class _Message(BaseModel):
+    body: Base64Bytes
+    headers: _Headers
+
+
+def run_of(message: bytes) -> int | None:
+    """Return the run id in a message on the queue, None when it is not a message to read a slide."""
+    try:
+        envelope = _Message.model_validate_json(message)
+        if envelope.headers.task != queues.READ_SLIDE:
+            return None
+        return _Arguments.validate_json(envelope.body)[0][0]
+    except ValidationError:
+        return None
+
+
+def _name(error: Exception) -> str:
+    """Return the innermost error's class; its text may hold addresses and passwords."""
+    return type(error.__cause__ or error).__name__

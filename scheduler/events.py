@@ -1,0 +1,65 @@
+"""Where slides are heard of. The listing alone is enough; whatever else tells of them makes it only faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from scheduler.listing import ListingReport, Memory, reconcile
+from scheduler.registration import Door
+
+log = structlog.get_logger(__name__)
+
+
+class EventSource(Protocol):
+    """Something that tells of new objects. A source decides nothing: each key goes through `take_in`."""
+
+    @property
+    def name(self) -> str:
+        """The source in logs."""
+
+    @property
+    def every_s(self) -> float:
+        """How long to wait between two calls of `poll`."""
+
+    def poll(self) -> int:
+        """Take in what is new and return how many runs became due.
+
+        Raises ServiceError and the database's errors; the next call goes on.
+        """
+
+
+class Listing:
+    """The bucket's own listing as a source."""
+
+    name = "listing"
+
+    def __init__(self, door: Door, *, announce: Callable[[], None], stopping: Callable[[], bool]) -> None:
+        self._door = door
+        self._announce = announce
+        self._stopping = stopping
+        self._memory = Memory()
+        self.every_s = door.settings.list_s
+
+    def poll(self) -> int:
+        """See EventSource.poll."""
+        door = self._door
+        report = reconcile(
+            door.store,
+            door.engine,
+            door.settings,
+            door.decide,
+            memory=self._memory,
+            announce=self._announce,
+            stopping=self._stopping,
+        )
+        _tell(report)
+        return len(report.new)
+
+
+def _tell(report: ListingReport) -> None:
+    counts = {name: len(getattr(report, name)) for name in ("new", "refused", "missing")}
+    happened = report.failed or any(counts.values())
+    (log.info if happened else log.debug)("listed", objects=report.listed, failed=report.failed, **counts)

@@ -1,0 +1,264 @@
+"""Compares the bucket with the database: the listing is the truth, and whatever else tells of slides only hurries it.
+
+Memory stays bounded: the listing is compared page by page, and of each key eight bytes are kept until its end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError, IntegrityError
+
+from db import runs
+from db.errors import NotAllowedError
+from db.facts import current_by_key
+from db.records import Decide, StoredObject
+from db.session import transact
+from scheduler.config import SchedulerSettings
+from scheduler.intake import RefusedError, fault_of_key, is_slide_key, slide_of_sidecar
+from scheduler.registration import PATIENCE_S, Door, take_in, told
+from worker.errors import ServiceError
+from worker.storage import ObjectStore
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+_PAGE = 1000
+_MOST_REFUSALS = 100_000
+_MOST_ABSENT = 10_000
+_FAILURES_IN_SUCCESSION = 3
+_ANNOUNCE_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListingReport:
+    """What one comparison found."""
+
+    listed: int  # objects that are meant to be slides
+    new: tuple[int, ...]  # runs that became due
+    refused: tuple[tuple[str, str], ...]  # key and reason, of objects not refused like this before
+    missing: tuple[int, ...]  # slides whose object is gone
+    failed: int  # objects that could not be taken in this time
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Refusal:
+    etag: str
+    sidecar_etag: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Change:
+    """What one page shows of one slide: the object, its sidecar, or both."""
+
+    key: str
+    listed: StoredObject | None
+    sidecar: StoredObject | None
+
+    @property
+    def modified(self) -> datetime:
+        """The later time of change of the two."""
+        return max(one.last_modified for one in (self.listed, self.sidecar) if one is not None)
+
+    def fingerprint(self, before: _Refusal | None) -> _Refusal:
+        """Return what a refusal of it rests on; an object that is not on the page is taken to be as before."""
+        etag = self.listed.etag if self.listed else before.etag if before else ""
+        return _Refusal(etag=etag, sidecar_etag=self.sidecar.etag if self.sidecar else "")
+
+
+@dataclass
+class Memory:
+    """What one comparison leaves for the next; losing it costs time and a repeated log line, nothing else."""
+
+    refused: OrderedDict[str, _Refusal] = field(default_factory=OrderedDict)
+    absent: frozenset[int] = frozenset()  # slides whose object was not there the last time
+
+
+def reconcile(
+    store: ObjectStore,
+    engine: Engine,
+    settings: SchedulerSettings,
+    decide: Decide,
+    *,
+    memory: Memory | None = None,
+    announce: Callable[[], None] = lambda: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> ListingReport:
+    """Register what is new or changed in the bucket, and mark as missing what two comparisons did not find.
+
+    announce: called, at most once a second and at the end, after runs became due.
+    stopping: once it is true the comparison ends early, and nothing is taken to be missing.
+    Raises ServiceError when the store cannot be listed, UnavailableError, NotAllowedError without an active model.
+    """
+    door = Door(store=store, engine=engine, settings=settings, decide=decide)
+    comparison = _Comparison(door, memory or Memory(), announce)
+    for page in _pages(store.list()):
+        for change in comparison.changes(page):
+            if stopping():
+                return comparison.report()
+            comparison.take_in(change)
+    return comparison.report(missing=comparison.missing())
+
+
+class _Comparison:
+    """One pass over the bucket."""
+
+    def __init__(self, door: Door, memory: Memory, announce: Callable[[], None]) -> None:
+        self._door = door
+        self._memory = memory
+        self._announce = announce
+        self._announced_at = 0.0
+        self._seen = array("Q")
+        self._new: list[int] = []
+        self._refused: list[tuple[str, str]] = []
+        self._failed = 0
+        self._in_succession = 0
+
+    def changes(self, page: list[StoredObject]) -> Iterator[_Change]:
+        """Yield what the page shows to be new or changed, in the page's order."""
+        slides, sidecars = self._sort(page)
+        self._seen.extend(_digest(key) for key in slides)
+        keys = [*slides, *(key for key in sidecars if key not in slides)]
+        bucket = self._door.store.name
+        known = self._transact(lambda conn: current_by_key(conn, bucket, keys)) if keys else {}
+        for key in keys:
+            change = _Change(key=key, listed=slides.get(key), sidecar=sidecars.get(key))
+            if not self._settled(change, known.get(key)):
+                yield change
+
+    def take_in(self, change: _Change) -> None:
+        """Register the object, or note why not; when that fails again and again, the error rises."""
+        try:
+            run_id = take_in(self._door, change.key, modified=change.modified)
+        except RefusedError as refused:
+            self._refuse(refused, change.fingerprint(self._memory.refused.get(change.key)))
+        except (ServiceError, NotAllowedError, DataError, IntegrityError) as error:
+            self._failed += 1
+            self._in_succession += 1
+            log.warning("not taken in", object=name_in_logs(change.key), error=told(error))
+            if self._in_succession >= _FAILURES_IN_SUCCESSION:
+                raise
+            return
+        else:
+            self._memory.refused.pop(change.key, None)
+            if run_id is not None:
+                self._due(run_id)
+        self._in_succession = 0
+
+    def missing(self) -> tuple[int, ...]:
+        """Mark and return the slides whose object was gone the last time and still is."""
+        unseen = self._transact(self._unseen)
+        gone = [slide_id for slide_id, key in unseen if self._door.store.head(key) is None]
+        missing = tuple(slide_id for slide_id in gone if slide_id in self._memory.absent)
+        for slide_id in missing:
+            self._mark(slide_id)
+        self._memory.absent = frozenset(gone).difference(missing)
+        return missing
+
+    def report(self, *, missing: tuple[int, ...] = ()) -> ListingReport:
+        """Return what was found so far."""
+        if self._new:
+            self._announce()
+        return ListingReport(
+            listed=len(self._seen),
+            new=tuple(self._new),
+            refused=tuple(self._refused),
+            missing=missing,
+            failed=self._failed,
+        )
+
+    def _sort(self, page: list[StoredObject]) -> tuple[dict[str, StoredObject], dict[str, StoredObject]]:
+        """Return the slides by key, and the sidecars by their slide's key."""
+        prefix = self._door.store.prefix
+        slides: dict[str, StoredObject] = {}
+        sidecars: dict[str, StoredObject] = {}
+        for obj in page:
+            described = slide_of_sidecar(obj.key, prefix)
+            if described is not None and not fault_of_key(obj.key):
+                sidecars[described] = obj
+            elif is_slide_key(obj.key, prefix):
+                fault = fault_of_key(obj.key)
+                if fault is None:
+                    slides[obj.key] = obj
+                elif not self._settled(change := _Change(key=obj.key, listed=obj, sidecar=None), None):
+                    self._refuse(RefusedError(obj.key, fault), change.fingerprint(None))
+        return slides, sidecars
+
+    def _settled(self, change: _Change, known: StoredObject | None) -> bool:
+        """Tell whether nothing new is to be learnt."""
+        refusal = self._memory.refused.get(change.key)
+        if refusal is not None and refusal == change.fingerprint(refusal):
+            return True
+        listed = change.listed
+        if known is None:
+            return listed is None and refusal is None  # a sidecar that came before its slide
+        same = listed is None or (listed.etag, listed.size) == (known.etag, known.size)
+        return same and change.modified <= known.last_modified
+
+    def _due(self, run_id: int) -> None:
+        log.info("registered", run_id=run_id)
+        self._new.append(run_id)
+        if time.monotonic() - self._announced_at >= _ANNOUNCE_S:
+            self._announce()
+            self._announced_at = time.monotonic()
+
+    def _refuse(self, refused: RefusedError, refusal: _Refusal) -> None:
+        self._refused.append((refused.key, refused.reason))
+        log.warning("refused", object=name_in_logs(refused.key), reason=refused.reason)
+        self._memory.refused[refused.key] = refusal
+        while len(self._memory.refused) > _MOST_REFUSALS:
+            self._memory.refused.popitem(last=False)
+
+    def _mark(self, slide_id: int) -> None:
+        self._transact(lambda conn: runs.mark_missing(conn, slide_id, self._door.decide))
+        log.warning("missing", slide_id=slide_id)
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        return transact(self._door.engine, work, patience_s=PATIENCE_S)
+
+    def _unseen(self, conn: Connection) -> list[tuple[int, str]]:
+        """Return current slides whose key the listing did not have; the rest of very many waits for the next time."""
+        seen: NDArray[np.uint64] = np.sort(np.frombuffer(self._seen, dtype=np.uint64))
+        unseen: list[tuple[int, str]] = []
+        for slide_id, obj in runs.current_slides(conn, self._door.store.name, self._door.store.prefix):
+            if len(unseen) < _MOST_ABSENT and not _holds(seen, _digest(obj.key)):
+                unseen.append((slide_id, obj.key))
+        return unseen
+
+
+def name_in_logs(key: str) -> str:
+    """Return a short name of a key that tells nothing of it: the start of its SHA-256."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def _pages(listing: Iterable[StoredObject]) -> Iterator[list[StoredObject]]:
+    """Yield the objects in pages; a sidecar stays on the page of its slide, whose key its own begins with."""
+    page: list[StoredObject] = []
+    for obj in listing:
+        if len(page) >= _PAGE and not obj.key.startswith(page[-1].key):
+            yield page
+            page = []
+        page.append(obj)
+    if page:
+        yield page
+
+
+def _digest(key: str) -> int:
+    return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big")
+
+
+def _holds(sorted_digests: NDArray[np.uint64], digest: int) -> bool:
+    at = int(np.searchsorted(sorted_digests, np.uint64(digest)))
+    return at < len(sorted_digests) and int(sorted_digests[at]) == digest

@@ -1,0 +1,83 @@
+"""Takes one object in: asks the store what it is, reads its sidecar, and registers it in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from db import facts as known_facts
+from db import runs
+from db.records import Decide, Specimen
+from db.session import sqlstate, transact
+from scheduler.config import SchedulerSettings
+from scheduler.intake import SIDECAR, RefusedError, facts_of
+from worker.errors import BadRequestError
+from worker.storage import ObjectStore
+
+PATIENCE_S = 5.0
+"""How long the scheduler tries a transaction again before it lets its loop wait; it must be able to stop soon."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """What slides come in by."""
+
+    store: ObjectStore
+    engine: Engine
+    settings: SchedulerSettings
+    decide: Decide
+
+
+def lab_defaults(settings: SchedulerSettings) -> runs.LabDefaults:
+    """Return what a new lab starts with."""
+    return runs.LabDefaults(
+        specimen=Specimen(settings.default_specimen),
+        site_mpp_um=settings.site_mpp_um,
+        rule=settings.rule,
+        max_attempts=settings.max_attempts,
+    )
+
+
+def take_in(door: Door, key: str, *, modified: datetime | None = None) -> int | None:
+    """Register the latest version under the key, once; return the run that became due by it, if one did.
+
+    An object version that is known already takes over what its sidecar says now. An object that is gone does
+    nothing. Calling again is harmless.
+
+    modified: the later time of change of object and sidecar where a listing told; None: ask the store.
+    Raises RefusedError when it cannot become a slide, ServiceError, db.errors.UnavailableError.
+    """
+    obj = door.store.head(key)
+    if obj is None:
+        return None
+    sidecar = _sidecar(door.store, key)
+    facts = facts_of(key, sidecar, door.settings, prefix=door.store.prefix)
+    if modified is None:
+        beside = door.store.head(key + SIDECAR) if sidecar is not None else None
+        modified = max(one.last_modified for one in (obj, beside) if one is not None)
+    obj = replace(obj, last_modified=modified)
+    defaults = lab_defaults(door.settings)
+
+    def work(conn: Connection) -> int | None:
+        run_id = runs.register(conn, obj, facts, defaults, door.decide)
+        restarted = known_facts.restate(conn, obj, facts, defaults, door.decide)
+        return restarted if restarted is not None else run_id
+
+    return transact(door.engine, work, patience_s=PATIENCE_S)
+
+
+def told(error: Exception) -> str:
+    """Return what a log may hold of an error: no statement, no parameters, no address."""
+    if isinstance(error, DBAPIError):
+        return f"Postgres: {type(error.orig).__name__} {sqlstate(error) or 'without an answer'}"
+    return str(error)
+
+
+def _sidecar(store: ObjectStore, key: str) -> bytes | None:
+    try:
+        return store.read_small(key + SIDECAR)
+    except BadRequestError as error:
+        raise RefusedError(key, f"its sidecar <key>.json is {error}; shorten it") from error

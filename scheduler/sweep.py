@@ -1,0 +1,60 @@
+"""Makes every due run heard of, within what the workers can take, and ends those that no attempt is left for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from db import runs, workers
+from db.records import Decide
+from db.session import transact, transaction
+from scheduler.doorbell import Doorbell
+from scheduler.registration import PATIENCE_S
+
+log = structlog.get_logger(__name__)
+
+_LEAST = 8
+_PER_WORKER = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepReport:
+    """What one sweep did; all zero when another scheduler was sweeping."""
+
+    expired: int = 0
+    waiting: int = 0  # messages that no worker has taken yet
+    rung: int = 0
+
+
+def sweep(engine: Engine, bell: Doorbell, decide: Decide) -> SweepReport:
+    """Quarantine what died with its last attempt, then ring for due runs.
+
+    No more messages wait at any time than max(8, 4 for each live worker). A run whose message waits is not rung
+    for again; a message that was lost is made up for by the next sweep. Two sweeps never run at once.
+    Raises ServiceError when the broker does not answer, UnavailableError.
+    """
+    expired = transact(engine, lambda conn: _expire(conn, decide), patience_s=PATIENCE_S)
+    with transaction(engine) as conn:  # the lock is held until all are rung, so nobody rings for them meanwhile
+        if not runs.sweep_lock(conn):
+            return SweepReport(expired=expired)
+        budget = budget_for(workers.live(conn))
+        waiting = bell.waiting(budget)
+        due = runs.due(conn, budget - len(waiting), waiting) if len(waiting) < budget else []
+        rung = bell.ring(due)
+    return SweepReport(expired=expired, waiting=len(waiting), rung=rung)
+
+
+def budget_for(live_workers: int) -> int:
+    """Return how many messages may wait: enough that no worker idles, few enough that little is lost with them."""
+    return max(_LEAST, _PER_WORKER * live_workers)
+
+
+def _expire(conn: Connection, decide: Decide) -> int:
+    if not runs.sweep_lock(conn):
+        return 0
+    expired = runs.expire(conn, decide)
+    for run_id in expired:
+        log.warning("quarantined: its worker went silent in the last attempt", run_id=run_id)
+    return len(expired)
