@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
@@ -111,3 +115,11 @@ def test_a_migrated_database_can_go_down_and_up_again(engine: Engine) -> None:
     migrate.downgrade(engine)
     migrate.upgrade(engine)
     assert migrate.check(engine) == []
+
+
+def test_a_developer_can_ask_alembic_itself(database_url: str) -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "alembic", "check"]
+    env = os.environ | {"MARROWLINE_DATABASE_URL": database_url}
+    asked = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert (asked.returncode, asked.stdout) == (0, "No new upgrade operations detected.\n"), asked.stderr
