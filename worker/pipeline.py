@@ -1,0 +1,209 @@
+"""From an opened slide to batches of called cells, step by step.
+
+plan_slide() fixes everything that decides the result and gives it a digest; read_slide() carries a plan out. Two
+workers that carry out one plan get the same cells, so a take-over goes on where the other stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.records import Batch, Cell, Plan
+from worker.cells import features, preprocess
+from worker.cells.classify import Calls, classify
+from worker.cells.segment import CellMask, segment
+from worker.cells.stain import StainFit, fit_stain
+from worker.geometry import Box
+from worker.nets.registry import Model
+from worker.slides.reader import read_tile
+from worker.slides.sample import sample_fields
+from worker.slides.scale import Scale, WorkingPlane, plane_for, resolve
+from worker.slides.slide import PixelSource
+from worker.slides.smear import Readable, readable_squares
+from worker.slides.tiling import Tile, batches, plan_tiles
+
+HALO_PX = 128
+"""32 µm at 0.25 µm/px: wider than the largest cell plus everything a step looks at around a pixel."""
+_BATCH_ORDER_SEED = 2026
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingSpec:
+    """What a reading depends on besides the slide and the model."""
+
+    declared_mpp_um: float | None = None
+    site_mpp_um: float | None = None
+    core_px: int = 1024
+    tiles_per_batch: int = 8
+    origin_px: tuple[int, int] = (0, 0)  # of the tile grid, on the 64-px lattice
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """A plan made ready to be carried out."""
+
+    plane: WorkingPlane
+    readable: Readable
+    stain: StainFit
+    batches: tuple[tuple[Tile, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """A cell of a tile before its call."""
+
+    mask: CellMask
+    tile: Tile
+    crop: NDArray[np.uint8]  # (S, S, 3) RGB
+    features: dict[str, float]
+
+
+def plan_slide(source: PixelSource, model: Model, spec: ReadingSpec, *, sha256: str) -> Plan:
+    """Return the plan of one slide: scale, readable area, stain fit, tiles and their order.
+
+    Raises BadSlideError when the slide has no usable scale or cannot be read at low resolution.
+    """
+    scale = resolve(source.info, spec.declared_mpp_um, spec.site_mpp_um)
+    plane = plane_for(source.info, scale, model.card.mpp_um)
+    readable = readable_squares(source, plane)
+    stain = fit_stain(sample_fields(source, plane, readable), plane.mpp_um)
+    document: dict[str, Any] = {
+        "version": 1,
+        "package": version("marrowline"),
+        "engine": model.device.type,
+        "model": model.card.name,
+        "weights_sha256": model.card.weights_sha256,
+        "slide_sha256": sha256,
+        "plane": asdict(plane),
+        "stain": stain.to_json(),
+        "readable": readable.to_json(),
+        "core_px": spec.core_px,
+        "halo_px": HALO_PX,
+        "origin_px": list(spec.origin_px),
+        "tiles_per_batch": spec.tiles_per_batch,
+        "order_seed": _BATCH_ORDER_SEED,
+    }
+    document = json.loads(json.dumps(document))  # what a take-over will read back
+    in_order = _tiles_in_order(document, plane, readable)
+    document["n_tiles"] = sum(len(batch) for batch in in_order)
+    return Plan(
+        digest=hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest(),
+        n_batches=len(in_order),
+        document=document,
+        mpp_um=scale.mpp_um,
+        mpp_source=scale.source,
+        sha256=sha256,
+    )
+
+
+def read_slide(
+    source: PixelSource, plan: Plan, model: Model, *, skip: Collection[int] = frozenset()
+) -> Iterator[Batch]:
+    """Yield the batches of the plan in order, leaving out those whose numbers are in `skip`.
+
+    The next tile is read while the present one is segmented. Raises BadSlideError when pixels cannot be read.
+    """
+    reading = _prepare(plan)
+    todo = [(no, tiles) for no, tiles in enumerate(reading.batches) if no not in skip]
+    pixels = _read_ahead(source, reading, [tile for _, tiles in todo for tile in tiles])
+    for no, tiles in todo:
+        found = [cell for tile in tiles for cell in _find_cells(next(pixels), tile, reading, model)]
+        yield Batch(no=no, cells=_call(found, reading.plane, model))
+
+
+def _prepare(plan: Plan) -> _Reading:
+    document = plan.document
+    plane = WorkingPlane(**{**document["plane"], "scale": Scale(**document["plane"]["scale"])})
+    readable = Readable.from_json(document["readable"])
+    return _Reading(
+        plane=plane,
+        readable=readable,
+        stain=StainFit.from_json(document["stain"]),
+        batches=_tiles_in_order(document, plane, readable),
+    )
+
+
+def _tiles_in_order(
+    document: Mapping[str, Any], plane: WorkingPlane, readable: Readable
+) -> tuple[tuple[Tile, ...], ...]:
+    tiles = plan_tiles(
+        plane.width_work,
+        plane.height_work,
+        core_px=document["core_px"],
+        halo_px=document["halo_px"],
+        readable=readable,
+        origin=(document["origin_px"][0], document["origin_px"][1]),
+    )
+    return batches(tiles, document["tiles_per_batch"], document["order_seed"])
+
+
+def _read_ahead(source: PixelSource, reading: _Reading, tiles: Sequence[Tile]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pixels of each tile's read box, one tile ahead of the consumer; one thread owns the source."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
+
+        def start(box: Box) -> Any:
+            return reader.submit(read_tile, source, reading.plane, box, reading.stain.background)
+
+        waiting = [start(tile.read_work) for tile in tiles[:2]]
+        for ahead in [*tiles[2:], None, None][: len(tiles)]:
+            pixels = waiting.pop(0).result()
+            if ahead is not None:
+                waiting.append(start(ahead.read_work))
+            yield pixels
+
+
+def _find_cells(rgb: NDArray[np.uint8], tile: Tile, reading: _Reading, model: Model) -> Iterator[_Found]:
+    for mask in segment(rgb, reading.stain, reading.plane.mpp_um):
+        if not _is_counted(mask, tile, reading.readable):
+            continue
+        x_tile, y_tile = mask.centre_tile
+        yield _Found(
+            mask=mask,
+            tile=tile,
+            crop=preprocess.crop(rgb, x_tile, y_tile, model.card.crop_px),
+            features=features.measure(rgb, mask, reading.plane.mpp_um),
+        )
+
+
+def _is_counted(mask: CellMask, tile: Tile, readable: Readable) -> bool:
+    sum_x, sum_y = _sums_work(mask, tile)
+    return tile.core_work.holds_mean(sum_x, sum_y, mask.count) and readable.holds_mean(sum_x, sum_y, mask.count)
+
+
+def _sums_work(mask: CellMask, tile: Tile) -> tuple[int, int]:
+    """Return the sums of the nucleus's pixel positions on the working plane: the same whichever tile shows it."""
+    return mask.sum_x + tile.read_work.x * mask.count, mask.sum_y + tile.read_work.y * mask.count
+
+
+def _call(found: Sequence[_Found], plane: WorkingPlane, model: Model) -> tuple[Cell, ...]:
+    if not found:
+        return ()
+    calls = classify(np.stack([cell.crop for cell in found]), model)
+    return tuple(_cell(no, cell, calls, plane, model) for no, cell in enumerate(found))
+
+
+def _cell(no: int, found: _Found, calls: Calls, plane: WorkingPlane, model: Model) -> Cell:
+    mask, origin = found.mask, found.tile.read_work
+    sum_x, sum_y = _sums_work(mask, found.tile)
+    return Cell(
+        cell_no=no,
+        x_l0=(sum_x / mask.count + 0.5) * plane.factor,
+        y_l0=(sum_y / mask.count + 0.5) * plane.factor,
+        cell_class=model.card.classes[int(calls.index[no])],
+        abstained=bool(calls.abstained[no]),
+        probabilities=tuple(float(p) for p in calls.probabilities[no]),
+        features=found.features,
+        outline_l0=tuple(
+            (round((origin.x + x + 0.5) * plane.factor), round((origin.y + y + 0.5) * plane.factor))
+            for x, y in features.outline(mask)
+        ),
+    )

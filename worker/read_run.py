@@ -1,0 +1,171 @@
+"""Carries one run from its claim to its end: stage, plan, read, write batch by batch, finish.
+
+Every way a run can leave a worker is in `read_run`; whatever is not named there is a bug, burns an attempt and rises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+from sqlalchemy import Engine
+
+from db import batches, leases, workers
+from db.errors import BadOutputError, DatabaseError, FencedError, UnavailableError
+from db.records import Claim, Plan
+from worker import pipeline
+from worker.config import WorkerSettings
+from worker.errors import (
+    BadSlideError,
+    MarrowlineError,
+    ModelError,
+    NoSpaceError,
+    ObjectChangedError,
+    ServiceError,
+    StoreRefusedError,
+)
+from worker.heartbeat import Heartbeat
+from worker.nets.registry import Model
+from worker.slides.formats import open_slide_file
+from worker.slides.slide import PixelSource
+from worker.staging import CacheSpec, staged
+from worker.storage import ObjectStore
+from worker.verdict import decide
+
+log = structlog.get_logger(__name__)
+
+_SOON_S = 15.0
+_LATER_S = 60.0
+
+
+class Outcome(StrEnum):
+    """How a message to read a run ended."""
+
+    REFUSED = "refused"  # done already, not due, or held by another worker
+    DONE = "done"
+    QUARANTINED = "quarantined"
+    RETRY = "retry"
+    RELEASED = "released"  # this worker is shutting down
+    FENCED = "fenced"
+    DROPPED = "dropped"  # Postgres is away: the lease ends by itself and another worker takes over
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What one worker process reads slides with."""
+
+    engine: Engine
+    store: ObjectStore
+    cache: CacheSpec
+    settings: WorkerSettings
+    worker_id: str
+    load_model: Callable[[str], Model]
+    stopping: Callable[[], bool] = lambda: False
+
+
+class _StoppingError(Exception):
+    """The worker shuts down; the run goes back unharmed."""
+
+
+def read_run(run_id: int, bench: Bench) -> Outcome:
+    """Read one slide and store its cells; a lost or repeated message is harmless."""
+    try:
+        workers.attempted(bench.engine, bench.worker_id)
+        claim = leases.claim(bench.engine, run_id, worker_id=bench.worker_id, lease_s=bench.settings.lease_s)
+    except UnavailableError:
+        log.warning("left", run_id=run_id, outcome=Outcome.DROPPED)
+        return Outcome.DROPPED
+    if claim is None:
+        return Outcome.REFUSED
+    bound = log.bind(run_id=run_id, fence=claim.fence, attempt=claim.attempt)
+    bound.info("claimed")
+    try:
+        outcome = _guarded(claim, bench)
+    except FencedError:
+        outcome = Outcome.FENCED
+    except UnavailableError:
+        outcome = Outcome.DROPPED
+    bound.info("left", outcome=outcome)
+    return outcome
+
+
+def _guarded(claim: Claim, bench: Bench) -> Outcome:
+    """Read the claimed run and record in the database how that ended."""
+    try:
+        _read(claim, bench)
+    except BadSlideError as bad:
+        leases.fail(bench.engine, claim, code=bad.code, cause=bad.cause, remedy=bad.remedy, decide=decide)
+        return Outcome.QUARANTINED
+    except BadOutputError as bad:
+        remedy = "The model's output breaks a rule of the database: report it with the run's number."
+        leases.fail(bench.engine, claim, code="bad_output", cause=str(bad), remedy=remedy, decide=decide)
+        return Outcome.QUARANTINED
+    except _StoppingError:
+        leases.release(bench.engine, claim)
+        return Outcome.RELEASED
+    except (NoSpaceError, StoreRefusedError, ModelError, ObjectChangedError) as error:
+        # The site's fault, or a new version that the next listing registers: no attempt is burnt.
+        return _retry(claim, bench, error, delay_s=_LATER_S, counts=False)
+    except ServiceError as error:
+        return _retry(claim, bench, error, delay_s=_SOON_S * 2 ** min(claim.attempt, 6), counts=True)
+    except DatabaseError:
+        raise
+    except Exception as error:  # a bug: it burns an attempt, so that it cannot loop for ever, and rises
+        _retry(claim, bench, error, delay_s=_SOON_S, counts=True)
+        raise
+    return Outcome.DONE
+
+
+def _retry(claim: Claim, bench: Bench, error: Exception, *, delay_s: float, counts: bool) -> Outcome:
+    cause = str(error) if isinstance(error, MarrowlineError) else type(error).__name__
+    leases.retry_later(
+        bench.engine, claim, code=_code(error), cause=cause, delay_s=delay_s, counts=counts, decide=decide
+    )
+    return Outcome.RETRY
+
+
+def _code(error: Exception) -> str:
+    """Return the error's class as a code: NoSpaceError -> no_space."""
+    name = type(error).__name__.removesuffix("Error")
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def _read(claim: Claim, bench: Bench) -> None:
+    with (
+        Heartbeat(bench.engine, claim, every_s=bench.settings.heartbeat_s) as heart,
+        staged(bench.store, claim.obj, bench.cache, owner=f"{claim.run_id}.{claim.fence}") as file,
+    ):
+        heart.check()
+        model = bench.load_model(claim.model_name)
+        if model.card.weights_sha256 != claim.weights_sha256:
+            raise ModelError(
+                f"{claim.model_name}: this worker's weights are {model.card.weights_sha256[:12]}, the run asks for "
+                f"{claim.weights_sha256[:12]}; install the same package version on scheduler and worker"
+            )
+        source = open_slide_file(file.path)
+        try:
+            plan = pipeline.plan_slide(source, model, _spec(claim, bench.settings), sha256=file.sha256)
+            _write(claim, bench, heart, source, plan, model)
+        finally:
+            source.close()
+    leases.finish(bench.engine, claim, decide)
+
+
+def _write(claim: Claim, bench: Bench, heart: Heartbeat, source: PixelSource, plan: Plan, model: Model) -> None:
+    written = batches.store_plan(bench.engine, claim, plan)
+    for batch in pipeline.read_slide(source, plan, model, skip=written):
+        heart.check()
+        batches.write_batch(bench.engine, claim, batch)
+        if bench.stopping():
+            raise _StoppingError
+
+
+def _spec(claim: Claim, settings: WorkerSettings) -> pipeline.ReadingSpec:
+    return pipeline.ReadingSpec(
+        declared_mpp_um=claim.declared_mpp_um,
+        site_mpp_um=claim.site_mpp_um,
+        core_px=settings.tile_core_px,
+        tiles_per_batch=settings.tiles_per_batch,
+    )

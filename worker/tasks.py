@@ -1,0 +1,99 @@
+"""Celery glue: one task, which takes a run id and calls read_run()."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import socket
+import sys
+import threading
+from functools import lru_cache
+from typing import Any
+
+import structlog
+from celery import Celery, signals
+
+from db import workers
+from db.config import DatabaseSettings
+from db.errors import UnavailableError
+from db.session import make_engine
+from worker import queues
+from worker.config import QueueSettings, StoreSettings, WorkerSettings
+from worker.errors import ServiceError
+from worker.nets.registry import load
+from worker.read_run import Bench, read_run
+from worker.staging import CacheSpec
+from worker.storage import open_store
+
+log = structlog.get_logger(__name__)
+
+_SEEN_EVERY_S = 15.0
+_PR_SET_PDEATHSIG = 1
+_stopping = mmap.mmap(-1, 1)  # anonymous and shared: the main process sets it, its children read it
+
+
+def create_app(settings: WorkerSettings | None = None) -> Celery:
+    """Return the Celery application with its task; children of its worker read one slide at a time."""
+    settings = settings or WorkerSettings()
+    app = queues.make_app(
+        QueueSettings().broker_url.get_secret_value(),
+        time_limit_s=settings.slide_time_limit_s,
+        max_tasks_per_child=settings.max_tasks_per_child,
+    )
+
+    app.task(name=queues.READ_SLIDE)(_read_slide)
+    signals.worker_shutting_down.connect(_on_shutdown, weak=False)
+    signals.worker_process_init.connect(_on_child_start, weak=False)
+    return app
+
+
+def _read_slide(run_id: object) -> None:
+    if not isinstance(run_id, int):
+        log.error("refused a message that is not a run id")
+        return
+    read_run(run_id, _bench())
+
+
+@lru_cache(maxsize=1)
+def _bench() -> Bench:
+    """Return this child's equipment; made on first use, because neither CUDA nor connections survive a fork."""
+    settings, store_settings, database = WorkerSettings(), StoreSettings(), DatabaseSettings()
+    if database.database_url is None:
+        raise ServiceError("MARROWLINE_DATABASE_URL is not set: start with `marrowline up`, or name the server")
+    return Bench(
+        engine=make_engine(database.database_url.get_secret_value(), pool_size=2, settings=database),
+        store=open_store(store_settings),
+        cache=CacheSpec(
+            folder=store_settings.cache_dir,
+            max_bytes=store_settings.cache_max_bytes,
+            reserve_bytes=store_settings.cache_reserve_bytes,
+        ),
+        settings=settings,
+        worker_id=f"{socket.gethostname()}:{os.getpid()}",
+        load_model=lru_cache(maxsize=2)(lambda name: load(name, settings.models_dir, settings.device)),
+        stopping=lambda: _stopping[0] != 0,
+    )
+
+
+def _on_shutdown(**_: Any) -> None:
+    _stopping[0] = 1
+
+
+def _on_child_start(**_: Any) -> None:
+    if sys.platform == "linux":  # a child never outlives its main process, so nothing is read twice at once
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_announce, name="announce", daemon=True).start()
+
+
+def _announce() -> None:
+    """Tell the scheduler, through the database, that this worker lives."""
+    bench = _bench()
+    pause = threading.Event()
+    while True:
+        try:
+            workers.seen(bench.engine, bench.worker_id, socket.gethostname(), bench.settings.device)
+        except UnavailableError:
+            log.warning("could not announce this worker")
+        pause.wait(_SEEN_EVERY_S)
