@@ -18,6 +18,8 @@ CREATE ROLE owner LOGIN PASSWORD :'owner_password';
 CREATE ROLE scheduler LOGIN PASSWORD :'scheduler_password' IN ROLE marrowline_scheduler CONNECTION LIMIT 30;
 CREATE ROLE worker LOGIN PASSWORD :'worker_password' IN ROLE marrowline_worker;
 CREATE ROLE report LOGIN PASSWORD :'report_password' IN ROLE marrowline_report CONNECTION LIMIT 30;
+-- `marrowline sql` steps down to the reporting role; the scheduler may read those views anyway.
+GRANT marrowline_report TO scheduler WITH INHERIT FALSE, SET TRUE;
 ALTER ROLE report SET default_transaction_read_only = on;
 ALTER ROLE report SET statement_timeout = '60s';
 

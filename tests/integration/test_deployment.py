@@ -20,6 +20,7 @@ from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from db import migrate, runs, workers
+from db.query import query
 from db.records import SlideFacts
 from db.session import make_engine, transaction
 from tests.support.postgres import Server, running_server
@@ -94,8 +95,9 @@ def test_the_logins_can_do_their_work(login: Login) -> None:
     assert run_id is not None
     workers.seen(login("worker"), "w1", "host-1", "cpu")
     assert runs.claim(login("worker"), run_id, worker_id="w1", lease_s=60) is not None
-    with transaction(login("report")) as conn:
-        assert conn.execute(text("SELECT lab, patient FROM report.slides")).all() == [("central", "P1")]
+    for user in ("report", "scheduler"):
+        _, rows = query(login(user), "SELECT lab, patient FROM report.slides")
+        assert rows == [("central", "P1")]
 
 
 @pytest.mark.parametrize(
