@@ -17,7 +17,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from db import schema_facts
-from db.columns import metadata
 from db.session import transaction
 
 HERE = Path(__file__).parent
@@ -54,7 +53,7 @@ def check(engine: Engine) -> list[str]:
         if current != head:
             return [f"schema is at revision {current}, the newest is {head}: run `marrowline db upgrade`"]
         context = MigrationContext.configure(conn, opts={"include_name": schema_facts.is_modelled})
-        found = [str(difference) for difference in compare_metadata(context, metadata)]
+        found = [str(difference) for difference in compare_metadata(context, schema_facts.metadata)]
         found += schema_facts.missing(conn)
         if _views_stamp(conn) != _digest():
             found.append("the report views are not those of this version: run `marrowline db upgrade`")

@@ -8,6 +8,8 @@ from sqlalchemy import CheckConstraint, Connection, text
 
 from db import cell_tables, tables
 
+metadata = tables.lab.metadata
+"""That of all tables: whoever takes it from here has both modules of tables loaded."""
 PARTITION = re.compile(rf"(?:{'|'.join(cell_tables.PARTITIONED)})_p\d\d")
 _KEY_TO_PARTITION = re.compile(r"fk_\w+_\d+")
 """Postgres adds one per partition of the table that a foreign key names, numbered."""

@@ -6,7 +6,6 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from db import schema_facts
-from db.columns import metadata
 from db.config import DatabaseSettings
 from db.session import make_engine, transaction
 
@@ -14,7 +13,9 @@ from db.session import make_engine, transaction
 def _migrate(connection: Connection) -> None:
     connection.execute(text("SET LOCAL lock_timeout = '5s'"))  # wait briefly, never queue the whole line behind us
     connection.execute(text("SET LOCAL statement_timeout = '15min'"))
-    context.configure(connection=connection, target_metadata=metadata, include_name=schema_facts.is_modelled)
+    context.configure(
+        connection=connection, target_metadata=schema_facts.metadata, include_name=schema_facts.is_modelled
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -1,4 +1,4 @@
-"""A real Postgres for the session, and a migrated database of its own for every test that asks."""
+"""A real Postgres for the session, and a migrated, empty database for every test that asks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from db.session import make_engine
-from tests.support.postgres import TEMPLATE, Server, make_template, running_server
+from tests.support.postgres import TEMPLATE, Server, make_template, running_server, wipe
 from tests.support.rows import use_model
 
 
@@ -19,9 +19,24 @@ def postgres() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def shared_database(postgres: Server) -> str:
+    """The address of the database that tests use one after the other."""
+    return postgres.new_database(template=TEMPLATE)
+
+
 @pytest.fixture
-def database_url(postgres: Server) -> Iterator[str]:
-    """The address of a migrated, empty database."""
+def database_url(shared_database: str) -> str:
+    """The address of a migrated, empty database; the test leaves its schema as it is."""
+    engine = make_engine(shared_database)
+    wipe(engine)
+    engine.dispose()
+    return shared_database
+
+
+@pytest.fixture
+def own_database_url(postgres: Server) -> Iterator[str]:
+    """The address of a migrated, empty database that goes away with the test."""
     url = postgres.new_database(template=TEMPLATE)
     yield url
     postgres.drop_database(url)

@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import Engine
 
 from db import runs
-from db.columns import metadata
 from db.errors import FencedError, NotAllowedError
 from db.records import Claim, SlideFacts
 from db.session import transaction
 from tests.support.invariants import violations
+from tests.support.postgres import wipe
 from tests.support.rows import DEFAULTS, batch, decide, execute, plan, stored, use_model
 
 OPEN = ("pending", "running", "retry_wait")
@@ -57,8 +57,7 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        names = ", ".join(metadata.tables)
-        execute(self.engine, f"SET LOCAL session_replication_role = replica; TRUNCATE {names} RESTART IDENTITY")
+        wipe(self.engine)
         use_model(self.engine)
         self.runs: dict[int, Run] = {}
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db import migrate, schema_facts
-from db.columns import metadata
+from db.schema_facts import metadata
 from db.session import make_engine, transaction
 from tests.support.postgres import Server
 from tests.support.rows import MODEL, use_model
@@ -25,6 +25,14 @@ _CONSTRAINTS = """
      WHERE connamespace = 'public'::regnamespace AND conparentid = 0 AND coninhcount = 0
 """
 _INDEXES = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+
+
+@pytest.fixture
+def engine(own_database_url: str) -> Iterator[Engine]:
+    """A migrated database of the test's own: here schemas are damaged and taken down."""
+    engine = make_engine(own_database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

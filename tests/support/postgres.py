@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import NullPool, create_engine, make_url
+from sqlalchemy import Engine, NullPool, create_engine, make_url
 
 from db import migrate
-from db.session import make_engine
+from db.schema_facts import metadata
+from db.session import make_engine, transaction
 
 TEMPLATE = "marrowline_template"
 _UNSAFE_BUT_FAST = (
@@ -70,6 +71,14 @@ def running_server() -> Iterator[Server]:
             yield running
         finally:
             server.stop()
+
+
+def wipe(engine: Engine) -> None:
+    """Empty every table and start the numbers at 1 again: a hundred times quicker than a new database."""
+    statements = [f"DELETE FROM {name}" for name in metadata.tables]
+    restart = "SELECT setval(seqrelid, 1, false) FROM pg_sequence"
+    with transaction(engine) as conn:  # as a replica it heeds neither foreign keys nor triggers
+        conn.exec_driver_sql("; ".join(["SET LOCAL session_replication_role = replica", *statements, restart]))
 
 
 def make_template(server: Server) -> None:

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import CheckConstraint, DateTime, Table
 
 from db import cell_tables
-from db.columns import metadata
 from db.records import CellClass, Finding, RunState, SlideState, Specimen
+from db.schema_facts import metadata
 from db.tables import run, slide, verdict
 
 TABLES = list(metadata.tables.values())
