@@ -204,8 +204,10 @@ class _Comparison:
         listed = change.listed
         if known is None:
             return listed is None and refusal is None  # a sidecar that came before its slide
-        same = listed is None or (listed.etag, listed.size) == (known.etag, known.size)
-        return same and change.modified <= known.last_modified
+        if listed is not None and (listed.etag, listed.size) != (known.etag, known.size):
+            return False
+        sidecar_is_old = change.sidecar is None or change.sidecar.last_modified < known.last_modified
+        return sidecar_is_old and (listed is None or listed.last_modified <= known.last_modified)
 
     def _due(self, run_id: int) -> None:
         log.info("registered", run_id=run_id)

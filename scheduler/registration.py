@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +19,10 @@ from worker.storage import ObjectStore
 
 PATIENCE_S = 5.0
 """How long the scheduler tries a transaction again before it lets its loop wait; it must be able to stop soon."""
+# Stores tell whole seconds: a slide that was registered with its sidecar is a little newer than both, and so differs
+# from one whose sidecar came later within the same second.
+_ALONE = timedelta(0)
+_WITH_SIDECAR = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,7 @@ def take_in(door: Door, key: str, *, modified: datetime | None = None) -> int | 
     if modified is None:
         beside = door.store.head(key + SIDECAR) if sidecar is not None else None
         modified = max(one.last_modified for one in (obj, beside) if one is not None)
-    obj = replace(obj, last_modified=modified)
+    obj = replace(obj, last_modified=modified + (_WITH_SIDECAR if sidecar is not None else _ALONE))
     defaults = lab_defaults(door.settings)
 
     def work(conn: Connection) -> int | None:

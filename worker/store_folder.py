@@ -16,6 +16,7 @@ from worker.errors import BadRequestError, ObjectChangedError, ServiceError
 
 _CHUNK_BYTES = 2**20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class FolderStore:
@@ -222,11 +223,11 @@ def _sort_key(entry: os.DirEntry[str]) -> bytes:
 
 
 def _moment(ns: int) -> datetime:
-    """Return the time; a date that no calendar holds becomes the last one."""
+    """Return the time; a date beyond the calendar becomes its last day."""
     try:
-        return _EPOCH + timedelta(microseconds=ns // 1000)
+        return min(_EPOCH + timedelta(microseconds=ns // 1000), _LAST_DAY)
     except OverflowError:
-        return datetime.max.replace(tzinfo=UTC)
+        return _LAST_DAY
 
 
 def _remove(path: Path) -> None:

@@ -126,7 +126,7 @@ def _common(folder: Path, port: int) -> str:
 
 def _proxy(port: int) -> str:
     """Return the proxy's part: without `cache` it asks the account and container servers each time."""
-    filters = "catch_errors gatekeeper listing_formats s3api tempauth copy dlo slo symlink versioned_writes"
+    filters = "catch_errors gatekeeper listing_formats s3api tempauth copy slo dlo versioned_writes symlink"
     options = {
         "s3api": "location = us-east-1\ns3_acl = false\n",
         "tempauth": f"user_{ACCESS_KEY.replace(':', '_')} = {SECRET_KEY} .admin http://127.0.0.1:{port}/v1/AUTH_lab\n",
