@@ -56,12 +56,14 @@ def _tables(fit: StainFit) -> Pixels:
     """Return the (1, 256, 3) look-up table from 8-bit values to densities."""
     values = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
     background = np.array([fit.background_r, fit.background_g, fit.background_b])
-    return np.clip(np.rint(optical_density(values, background) * OD_SCALE + ZERO), 0, 255).astype(np.uint8)
+    levels = np.rint(optical_density(values, background) * OD_SCALE + ZERO)
+    return np.asarray(np.clip(levels, 0, 255), np.uint8)
 
 
-def _mapped(channel: Image, share: float, zero: int) -> Image:
+def _mapped(channel: Image, share: float, zero: int) -> Pixels:
     """Return a channel of densities multiplied, and moved from ZERO to another grey level of density 0."""
-    return cv2.LUT(channel, np.clip(np.rint((np.arange(256) - ZERO) * share) + zero, 0, 255).astype(np.uint8))
+    table = np.clip(np.rint((np.arange(256) - ZERO) * share) + zero, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(channel, table), np.uint8)
 
 
 def _smooth(channel: Image) -> Pixels:

@@ -18,10 +18,8 @@ GAP_UM = 2.5
 """Lobes of one nucleus lie at most this far apart, with cytoplasm between them."""
 LOBE_UM2 = 28.0
 """Of two lobes one is at most this large; two larger pieces are two nuclei, unless their cell's outline tells,"""
-LOBES_UM2 = 85.0
-"""all lobes of a nucleus are at most this large together,"""
 SPREAD_UM = 14.0
-"""and at most this far across."""
+"""and all lobes of a nucleus lie at most this far across."""
 BODY_SOLIDITY = 0.9
 """The outline of one cell fills its convex hull to this share at least,"""
 BODY_ASPECT = 1.45
@@ -88,8 +86,6 @@ class _Grouping:
     def _is_lobed_nucleus(self, link: _Link, members: Sequence[int]) -> bool:
         extents, px_um2 = [self._extents[m] for m in members], self._mpp_um**2
         if min(self._extents[link.a].count, self._extents[link.b].count) * px_um2 > LOBE_UM2:
-            return False
-        if sum(e.count for e in extents) * px_um2 > LOBES_UM2:
             return False
         across_px = max(a.across_px(b) for i, a in enumerate(extents) for b in extents[i + 1 :])
         return across_px * self._mpp_um <= SPREAD_UM

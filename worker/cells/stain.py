@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 DEFAULT_NUCLEUS = 0.9
 """Nucleus channel of a medium stain; stands in where a sample shows too few nuclei to fit."""
@@ -35,7 +35,8 @@ CYTOPLASM_UM = 5.0
 """Within this distance of chromatin a faint pixel may be cytoplasm and says nothing of red cells."""
 THRESHOLD_AT = 0.40
 """Where the nucleus threshold lies between red cells (0) and nuclei (1)."""
-LEAST_THRESHOLD = 0.2
+LEAST_THRESHOLD = 0.3
+"""Nothing below this in the nucleus channel is chromatin, however pale a sample is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +73,12 @@ class StainFit:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Densities:
-    """A sample's optical densities, one array per channel."""
+    """A sample's optical densities, (H, W) per channel."""
 
     red: Floats
     green: Floats
     blue: Floats
-
-    @property
-    def nuclear(self) -> Floats:
-        return self.green - self.blue
+    nuclear: Floats  # green - blue
 
 
 def fit_stain(sample_rgb: Pixels, mpp_um: float) -> StainFit:
@@ -128,7 +126,7 @@ def background_of(sample_rgb: Pixels) -> Floats:
 
 
 def optical_density(image_rgb: Pixels, background: Floats) -> Floats:
-    """Return ln(background / value) per channel, -0.5..2.6, of (H, W, 3) uint8."""
+    """Return ln(background / value), -0.5..2.6, of (..., 3) uint8, or of (N, 1) uint8 for each channel alike."""
     return np.clip(np.log((background + 1.0) / (image_rgb + 1.0)), -0.5, 2.6)
 
 
@@ -136,8 +134,9 @@ def _densities(sample_rgb: Pixels, background: Floats, mpp_um: float) -> _Densit
     # At fine scales single pixels are noisy; at coarse ones there is nothing to smooth.
     sigma_px = min(2.0, 0.25 / mpp_um)
     smooth = cv2.GaussianBlur(sample_rgb, (0, 0), sigma_px) if sigma_px > 0.3 else sample_rgb
-    red, green, blue = np.moveaxis(optical_density(np.asarray(smooth, np.uint8), background), -1, 0)
-    return _Densities(red=red, green=green, blue=blue)
+    tables = optical_density(np.arange(256, dtype=np.uint8)[:, None], background).astype(np.float32)
+    red, green, blue = (tables[:, i][smooth[..., i]] for i in range(3))
+    return _Densities(red=red, green=green, blue=blue, nuclear=green - blue)
 
 
 def _red_cells(density: _Densities, present_g: float, nucleus: float, mpp_um: float) -> NDArray[np.bool_]:
@@ -162,7 +161,8 @@ def _level(values: Floats) -> tuple[float, float]:
     if not len(values):
         return 0.0, 0.0
     counts, centres = _histogram(values)
-    return float(centres[int(counts.argmax())]), float(np.percentile(values, 97.0))
+    mode = float(centres[int(counts.argmax())])
+    return mode, max(mode + 0.03, float(np.percentile(values, 97.0)))
 
 
 def _red_cell_end(values: Floats) -> float:
@@ -175,7 +175,8 @@ def _red_cell_end(values: Floats) -> float:
     mode = float(centres[lowest])
     below = values[values <= mode]
     spread = float(np.sqrt(np.mean((below - mode) ** 2))) if len(below) else 0.0
-    return mode + float(np.clip(2.0 * spread, 0.05, 0.15))
+    # Where a red cell is thin its difference nears zero, be it from below.
+    return max(0.0, mode + float(np.clip(2.0 * spread, 0.05, 0.15)))
 
 
 def _histogram(values: Floats) -> tuple[Floats, Floats]:

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from worker.cells.pieces import NO_NECK, Pieces, split_pieces
+from worker.cells.stain import Pixels
+
+
+def discs(*discs: tuple[int, int, int]) -> Pixels:
+    mask = np.zeros((120, 160), np.uint8)
+    for x, y, radius in discs:
+        cv2.circle(mask, (x, y), radius, 255, cv2.FILLED)
+    return mask
+
+
+def pieces_of(mask: Pixels) -> Pieces:
+    found = split_pieces(mask, 0.25)
+    assert np.array_equal(found.labels > 0, mask > 0), "pieces share out the whole mask and nothing else"
+    assert sorted(np.unique(found.labels[found.labels > 0])) == list(range(1, len(found.depth)))
+    return found
+
+
+def test_a_round_nucleus_is_one_piece() -> None:
+    found = pieces_of(discs((60, 60, 20)))
+    assert len(found.depth) == 2
+    assert not found.necks
+
+
+def test_a_ragged_outline_makes_no_pieces() -> None:
+    mask = discs((60, 60, 20))
+    noise = np.random.default_rng(1).random(mask.shape) < 0.5
+    rim = cv2.dilate(mask, np.ones((3, 3), np.uint8)) - cv2.erode(mask, np.ones((3, 3), np.uint8))
+    mask[(rim > 0) & noise] = 0
+    assert len(split_pieces(mask, 0.25).depth) == 2
+
+
+def test_a_long_nucleus_with_a_ragged_outline_is_one_piece() -> None:
+    mask = discs(*((x, 60, 13) for x in range(40, 90)))
+    rng = np.random.default_rng(2)
+    for x in range(32, 100, 4):
+        mask[60 - 13 + int(rng.integers(0, 3)), x : x + 3] = 0
+        mask[: 60 - 12 + int(rng.integers(0, 2)), x : x + 2] = 0
+    assert len(split_pieces(mask, 0.25).depth) == 2
+
+
+@pytest.mark.parametrize("apart", [28, 32, 36])
+def test_two_touching_nuclei_are_cut_at_the_neck(apart: int) -> None:
+    found = pieces_of(discs((50, 60, 20), (50 + apart, 60, 20)))
+    assert len(found.depth) == 3
+    assert found.labels[60, 50] != found.labels[60, 50 + apart]
+    border = np.flatnonzero(np.diff(found.labels[60, 40 : 50 + apart]) != 0) + 40
+    assert abs(int(border[0]) - (50 + apart // 2)) <= 2
+    assert found.necks[1, 2] < NO_NECK * min(found.depth[1], found.depth[2])
+
+
+def test_the_neck_narrows_with_the_distance() -> None:
+    necks = [pieces_of(discs((50, 60, 20), (50 + apart, 60, 20))).necks[1, 2] for apart in (28, 32, 36)]
+    assert necks == sorted(necks, reverse=True)
+
+
+def test_a_bump_in_the_neck_does_not_glue_two_nuclei_together() -> None:
+    found = pieces_of(discs((40, 60, 18), (100, 60, 18), (70, 60, 14)))
+    assert found.labels[60, 40] != found.labels[60, 100]
+
+
+def test_pieces_far_apart_have_no_neck() -> None:
+    found = pieces_of(discs((30, 30, 10), (100, 80, 15)))
+    assert len(found.depth) == 3
+    assert not found.necks
+
+
+def test_an_empty_mask_has_no_pieces() -> None:
+    found = pieces_of(discs())
+    assert len(found.depth) == 1
+    assert not found.labels.any()
+
+
+def test_shifting_the_picture_shifts_the_pieces() -> None:
+    shape = [(50, 50, 18), (76, 58, 15), (60, 75, 9)]
+    one = split_pieces(discs(*shape), 0.25)
+    other = split_pieces(discs(*((x + 17, y + 5, r) for x, y, r in shape)), 0.25)
+    assert np.array_equal(one.labels[:100, :120], other.labels[5:105, 17:137])
+    assert one.necks == other.necks
