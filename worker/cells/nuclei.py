@@ -10,7 +10,7 @@ from worker.cells.stain import Pixels, StainFit
 
 LOCAL_SHARE = 0.5
 """Chromatin lies above this share of the strongest signal near it: the half-height edge of a dark nucleus."""
-LOCAL_REACH_UM = 5.0
+LOCAL_REACH_UM = 6.5
 OPENING_UM = 0.5
 MAX_HOLE_UM2 = 12.0
 
