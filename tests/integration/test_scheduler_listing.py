@@ -257,6 +257,32 @@ def test_a_sidecar_of_the_same_second_is_not_overlooked(scheduler: Scheduler, la
     assert taken(lab, run_id).declared_mpp_um == 0.5
 
 
+def test_what_is_known_is_not_asked_for_again(scheduler: Scheduler, lab: Engine) -> None:
+    class Counting(FolderStore):
+        """A store that counts the questions about single objects."""
+
+        asked = 0
+
+        def head(self, key: str, version_id: str = "") -> StoredObject | None:
+            self.asked += 1
+            return super().head(key, version_id)
+
+        def read_small(self, key: str, limit: int = 65_536) -> bytes | None:
+            self.asked += 1
+            return super().read_small(key, limit)
+
+    scheduler.store.put_bytes(X, b"slide")
+    scheduler.sidecar(X, mpp=0.5)
+    scheduler.store.put_bytes("lab/patient/alone.svs", b"slide")
+    scheduler.store.put_bytes("refused.svs", b"slide")
+    store = Counting(Path(scheduler.store.name))
+    counted = Scheduler(store, lab)
+    counted.look()
+    asked = store.asked
+    counted.look()
+    assert store.asked == asked > 0
+
+
 def test_a_date_beyond_the_calendar_stops_nothing(scheduler: Scheduler) -> None:
     scheduler.sidecar(mpp=0.5)
     for name in (X, "lab/patient/y.svs"):
