@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.session import transact
@@ -30,3 +30,8 @@ def live(conn: Connection, within_s: float = 60) -> int:
     """Return how many workers were seen within so many seconds."""
     recent = worker.c.seen_at > func.now() - in_seconds(within_s)
     return conn.execute(select(func.count()).select_from(worker).where(recent)).scalar_one()
+
+
+def forget(conn: Connection, silent_s: float = 86_400) -> None:
+    """Delete the workers that were last seen longer ago: each child process is a worker of its own."""
+    conn.execute(delete(worker).where(worker.c.seen_at < func.now() - in_seconds(silent_s)))

@@ -23,7 +23,7 @@ from scheduler.doorbell import CeleryDoorbell, Doorbell
 from scheduler.events import EventSource, Listing
 from scheduler.intake import check_pattern
 from scheduler.registration import Door, told
-from scheduler.sweep import sweep
+from scheduler.sweep import LEAST_WAITING, sweep
 from worker import queues
 from worker.config import QueueSettings, StoreSettings
 from worker.errors import BadRequestError, ServiceError
@@ -32,6 +32,8 @@ from worker.storage import ObjectStore, open_store
 log = structlog.get_logger(__name__)
 
 _LONGEST_PAUSE_S = 60.0
+_REFILL_S = 0.25
+"""Pause between sweeps while as many messages wait as may: small slides would else wait for the next sweep."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ def serve(line: Line, stop: threading.Event, *, sources: Sequence[EventSource] |
     duties = [
         _Duty(name=source.name, work=source.poll, every_s=source.every_s, wake=threading.Event()) for source in sources
     ]
-    duties.append(_Duty(name="sweep", work=lambda: _sweep(line), every_s=line.settings.sweep_s, wake=hurry))
+    duties.append(_Duty(name="sweep", work=lambda: _sweep(line, stop), every_s=line.settings.sweep_s, wake=hurry))
     _run(duties, stop)
 
 
@@ -126,14 +128,18 @@ def _pause_s(every_s: float, failures: int) -> float:
     return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
 
-def _sweep(line: Line) -> None:
-    started = time.monotonic()
-    report = sweep(line.engine, line.bell, line.decide)
-    happened = report.expired or report.rung
-    (log.info if happened else log.debug)(
-        "swept",
-        expired=report.expired,
-        waiting=report.waiting,
-        rung=report.rung,
-        seconds=round(time.monotonic() - started, 3),
-    )
+def _sweep(line: Line, stop: threading.Event) -> None:
+    """Sweep, and go on with short pauses as long as the workers are fed to the limit."""
+    while True:
+        started = time.monotonic()
+        report = sweep(line.engine, line.bell, line.decide)
+        happened = report.expired or report.rung
+        (log.info if happened else log.debug)(
+            "swept",
+            expired=report.expired,
+            waiting=report.waiting,
+            rung=report.rung,
+            seconds=round(time.monotonic() - started, 3),
+        )
+        if report.waiting + report.rung < LEAST_WAITING or stop.wait(_REFILL_S):
+            return

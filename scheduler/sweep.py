@@ -15,7 +15,8 @@ from scheduler.registration import PATIENCE_S
 
 log = structlog.get_logger(__name__)
 
-_LEAST = 8
+LEAST_WAITING = 8
+"""So many messages may wait however few workers there are."""
 _PER_WORKER = 4
 
 
@@ -48,12 +49,13 @@ def sweep(engine: Engine, bell: Doorbell, decide: Decide) -> SweepReport:
 
 def budget_for(live_workers: int) -> int:
     """Return how many messages may wait: enough that no worker idles, few enough that little is lost with them."""
-    return max(_LEAST, _PER_WORKER * live_workers)
+    return max(LEAST_WAITING, _PER_WORKER * live_workers)
 
 
 def _expire(conn: Connection, decide: Decide) -> int:
     if not runs.sweep_lock(conn):
         return 0
+    workers.forget(conn)
     expired = runs.expire(conn, decide)
     for run_id in expired:
         log.warning("quarantined: its worker went silent in the last attempt", run_id=run_id)

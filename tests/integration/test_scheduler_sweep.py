@@ -171,3 +171,11 @@ def test_a_bell_that_fails_in_the_middle_loses_nothing(lab: Engine, bell: Celery
     ids = {add_slide(lab, name) for name in "abc"}
     assert [sweep(lab, Breaking(), decide).rung for _ in range(4)] == [1, 1, 1, 0]
     assert bell.waiting(10) == ids
+
+
+def test_workers_that_were_silent_for_a_day_are_forgotten(lab: Engine, bell: CeleryDoorbell) -> None:
+    for name in ("old", "new"):
+        workers.seen(lab, name, "host", "cpu")
+    execute(lab, "UPDATE worker SET seen_at = now() - interval '25 hours' WHERE id = 'old'")
+    sweep(lab, bell, decide)
+    assert scalar(lab, "SELECT array_agg(id) FROM worker") == ["new"]
