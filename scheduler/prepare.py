@@ -7,7 +7,7 @@ import sys
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from db import migrate, models
+from db import labs, migrate, models
 from db.config import DatabaseSettings
 from db.errors import DatabaseError
 from db.session import make_engine, transaction
@@ -22,11 +22,13 @@ def prepare(engine: Engine) -> str:
     """Migrate and make sure that a model is active; return its name.
 
     The configured model is activated at the first start, and later when `MARROWLINE_MODEL` names one; otherwise the
-    active one stays. Raises ModelError when the model's weights are absent or altered.
+    active one stays. A changed site scale holds for every lab from now on. Raises ModelError when the model's weights
+    are absent or altered.
     """
     migrate.upgrade(engine)
     settings = SchedulerSettings()
     with transaction(engine) as conn:
+        labs.set_site_mpp(conn, settings.site_mpp_um)
         active = models.active_model(conn)
     name = settings.model if active is None or "model" in settings.model_fields_set else active[1].name
     activate(engine, name)
