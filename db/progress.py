@@ -16,9 +16,11 @@ _PROGRESS = text(
            least((reading.plan ->> 'n_tiles')::int, (reading.plan ->> 'tiles_per_batch')::int * written.batches)
              AS tiles_read,
            coalesce(reading.n_cells, written.cells) AS cells
-      FROM unnest(CAST(:keys AS text[]), CAST(:etags AS text[])) WITH ORDINALITY AS wanted (key, etag, place)
+      FROM unnest(CAST(:keys AS text[]), CAST(:etags AS text[]), CAST(:modified AS timestamptz[]))
+           WITH ORDINALITY AS wanted (key, etag, modified, place)
       LEFT JOIN slide
-        ON slide.bucket = :bucket AND slide.key = wanted.key AND slide.etag = wanted.etag AND slide.state = 'current'
+        ON slide.bucket = :bucket AND slide.key = wanted.key AND slide.etag = wanted.etag
+       AND slide.last_modified >= wanted.modified AND slide.state = 'current'
       LEFT JOIN active_model ON true
       LEFT JOIN run AS reading
         ON reading.slide_id = slide.id AND reading.model_version_id = active_model.model_version_id
@@ -50,13 +52,17 @@ class ObjectProgress:
 
 
 def progress(conn: Connection, objects: Sequence[StoredObject]) -> list[ObjectProgress]:
-    """Return how far the active model has come with each of the objects of one bucket, in their order."""
+    """Return how far the active model has come with each of the objects of one bucket, in their order.
+
+    An object counts as registered once its slide is as new as the object says: with a newer sidecar, once that is read.
+    """
     if not objects:
         return []
     wanted = {
         "bucket": objects[0].bucket,
         "keys": [obj.key for obj in objects],
         "etags": [obj.etag for obj in objects],
+        "modified": [obj.last_modified for obj in objects],
     }
     rows = [row._mapping for row in conn.execute(_PROGRESS, wanted)]
     return [ObjectProgress(**{**row, "state": RunState(row["state"]) if row["state"] else None}) for row in rows]

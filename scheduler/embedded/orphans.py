@@ -10,15 +10,21 @@ import psutil
 from scheduler.embedded import processes
 from scheduler.embedded.home import Home
 
+SUPERVISOR = "scheduler.embedded.supervisor"
+"""The module that is run as the supervisor."""
 _WORKER_WAIT_S = 30.0
 _SERVER_WAIT_S = 60.0
 
 
 def orphans(home: Home) -> list[psutil.Process]:
-    """Return the processes of this home's stack, without the caller's own; servers last."""
+    """Return the processes of this home's stack, servers last, without the caller and without supervisors.
+
+    A supervisor does its work under the home's lock; one that lives beside it only waits for its turn, and leaves.
+    """
     if not home.exists:
         return []
     found = {process.pid: process for process in [*_recorded(home), *processes.marked(home.stack_id)]}
+    found = {pid: process for pid, process in found.items() if not _is_supervisor(process)}
     for process in [*processes.serving("redis-server", home.redis), *processes.serving("postgres", home.postgres)]:
         found.pop(process.pid, None)
         found[process.pid] = process
@@ -47,6 +53,13 @@ def living_supervisor(home: Home) -> psutil.Process | None:
     """Return the process that looks after this home now, if any."""
     state = home.read_state()
     return processes.find(processes.from_json(state["supervisor"])) if state else None
+
+
+def _is_supervisor(process: psutil.Process) -> bool:
+    try:
+        return SUPERVISOR in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def _recorded(home: Home) -> list[psutil.Process]:

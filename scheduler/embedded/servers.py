@@ -61,6 +61,7 @@ def postgres_command(home: Home) -> tuple[str, ...]:
 def before_postgres(home: Home) -> None:
     """Clear what a killed server left, under the home's lock: its processes, its sockets, a misleading pid file."""
     kill(serving("postgres", home.postgres))
+    _server(home.postgres).ensure_pgdata_inited()  # as root: lets the server's user pass the folders above, once more
     home.postgres_socket.mkdir(exist_ok=True)
     home.postgres_socket.chmod(0o700)
     if user := postgres_user():

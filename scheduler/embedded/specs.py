@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from scheduler.embedded import servers
+from scheduler.embedded.orphans import SUPERVISOR
 from scheduler.embedded.parts import PartSpec
 from scheduler.embedded.resolve import Stack
 
@@ -68,7 +69,7 @@ def prepare_command() -> tuple[str, ...]:
 
 def supervisor_command() -> tuple[str, ...]:
     """Return the command of the supervisor itself."""
-    return (*_PYTHON, "scheduler.embedded.supervisor")
+    return (*_PYTHON, SUPERVISOR)
 
 
 def _ours(stack: Stack, name: str, module: tuple[str, ...], *, stop_wait_s: float) -> PartSpec:

@@ -21,7 +21,7 @@ from scheduler.embedded.specs import server_specs, supervisor_command
 _POLL_S = 0.05
 _STOP_WAIT_S = 200.0
 _LOCK_WAIT_S = 60.0
-_ANSWER_WAIT_S = 120.0
+_ANSWER_WAIT_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def start(stack: Stack, report: Callable[[str], None]) -> bool:
         if not alive:
             child = child or _spawn_supervisor(stack)
             _raise_if_ended(stack, child, state)
-        if alive and state["message"] not in ("", told):
+        if alive and state["phase"] == "starting" and state["message"] != told:
             told = state["message"]
             report(told)
         time.sleep(_POLL_S)
@@ -121,6 +121,8 @@ def database(stack: Stack) -> Iterator[str]:
     if _reached(home):
         yield stack.database_url
         return
+    if living_supervisor(home) is not None:
+        raise StackError(f"the database has not answered for {_ANSWER_WAIT_S:.0f} s: see {home.logs / 'postgres.log'}")
     try:
         with home.lock(wait_s=_LOCK_WAIT_S):
             yield from _lent(stack)

@@ -19,7 +19,7 @@ import structlog
 from scheduler.embedded import processes, servers
 from scheduler.embedded.home import Home, StackError, write_whole
 from scheduler.embedded.lock import HeldError
-from scheduler.embedded.orphans import living_supervisor, stop_orphans
+from scheduler.embedded.orphans import SUPERVISOR, living_supervisor, stop_orphans
 from scheduler.embedded.parts import Part, trim_log
 from scheduler.embedded.resolve import Stack, resolve
 from scheduler.embedded.specs import prepare_command, server_specs, worker_specs
@@ -27,7 +27,6 @@ from worker.logs import configure_logs
 
 log = structlog.get_logger(__name__)
 
-_COMMAND = "scheduler.embedded.supervisor"
 _TICK_S = 0.1
 _TRIM_EVERY_S = 60.0
 _LOCK_WAIT_S = 30.0
@@ -49,13 +48,13 @@ class Supervisor:
         self._users: list[Part] = []  # of the servers
         self._phase = "starting"
         self._message = ""
-        self._stopping = False
-        self._me = processes.record(os.getpid(), _COMMAND)
+        self.stopping = False
+        self._me = processes.record(os.getpid(), SUPERVISOR)
 
     def ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         """Take a signal; the parts are stopped at the next look."""
         del number, frame
-        self._stopping = True
+        self.stopping = True
 
     def supervise(self) -> int:
         """Run the stack until a signal asks to stop; return the exit code."""
@@ -79,7 +78,7 @@ class Supervisor:
         return 0
 
     def _start(self) -> None:
-        if self._stack.own_postgres:
+        if self._stack.own_postgres and not self._home.postgres.is_dir():
             self._say("starting", "making the database cluster")
             servers.initialise_postgres(self._home)
         self._servers = [Part(spec) for spec in server_specs(self._stack)]
@@ -141,7 +140,7 @@ class Supervisor:
     def _tick(self) -> None:
         """Look after the parts once."""
         time.sleep(_TICK_S)
-        if self._stopping:
+        if self.stopping:
             raise _StopError
         changed = [part.watch() for part in self._parts]
         if any(changed):
@@ -188,7 +187,7 @@ def main() -> int:
             with stack.home.lock(wait_s=0.5):
                 return supervisor.supervise()
         except HeldError:  # by a short command, or by another supervisor that was quicker
-            if living_supervisor(stack.home) or time.monotonic() > until:
+            if living_supervisor(stack.home) or supervisor.stopping or time.monotonic() > until:
                 log.info("another process holds the home", home=str(stack.home.root))
                 return os.EX_TEMPFAIL
 

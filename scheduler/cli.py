@@ -1,0 +1,121 @@
+"""The `marrowline` command: names and one-line help only; a command's module is loaded when the command is called.
+
+Commands that need pixels or torch are other packages' entry points in the group `marrowline.commands`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from db.errors import DatabaseError
+from worker.errors import BadRequestError, MarrowlineError
+
+GROUP = "marrowline.commands"
+NOTICE = "research use only, not for diagnostic procedures"
+EXIT_FAILED, EXIT_USAGE, EXIT_QUARANTINED = 1, 2, 3
+_LINE, _STACK, _RESULTS, _TROUBLE, _PARTS = "Slides", "The stack", "Results", "Trouble", "Single parts"
+_OWN = {
+    "demo": (_LINE, "demo:demo", "Read drawn smears of three patients, compare with the truth."),
+    "run": (_LINE, "run:run", "Read one patient's slides and wait for the finding."),
+    "submit": (_LINE, "submit:submit", "Upload slides with their sidecars; do not wait."),
+    "up": (_STACK, "stack:up", "Start database, broker, scheduler and worker."),
+    "down": (_STACK, "stack:down", "Stop them all."),
+    "status": (_STACK, "stack:status", "What runs, what waits, and for how long."),
+    "doctor": (_STACK, "doctor:doctor", "Check this machine, and say how to fix what is wrong."),
+    "patients": (_RESULTS, "tables:patients", "Findings, with shares, intervals and reasons."),
+    "slides": (_RESULTS, "tables:slides", "Where each slide stands."),
+    "runs": (_RESULTS, "tables:runs", "Each reading of a slide by a model version."),
+    "cells": (_RESULTS, "tables:cells", "The cells of one patient with their calls."),
+    "sql": (_RESULTS, "sql:sql", "A read-only query on the report views."),
+    "retry": (_TROUBLE, "trouble:retry", "Read a slide again that was quarantined or cancelled."),
+    "quarantine": (_TROUBLE, "trouble:quarantine", "What could not be read, why, and what to do."),
+    "scheduler": (_PARTS, "parts:scheduler", "The process that lists the bucket and rings the workers."),
+    "db": (_PARTS, "schema:db", "The database schema: upgrade, check, roles."),
+}
+"""Name: panel of the help, module and attribute below scheduler.commands, one line of help."""
+_FOREIGN_HELP = {"worker": "The process that reads slides; one for each device."}
+
+
+class CommandGroup(TyperGroup):
+    """Our own commands and those found by entry point; both appear in the help without being loaded."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return our own commands, then the others by name."""
+        return [*super().list_commands(ctx), *sorted(entry_points(group=GROUP).names)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return what the help shows of a command."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None or cmd_name not in entry_points(group=GROUP).names:
+            return own
+        return _shown(cmd_name, _PARTS, _FOREIGN_HELP.get(cmd_name, "See its own --help."))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Load the command that is called."""
+        name, found, rest = super().resolve_command(ctx, args)
+        logs = import_module("worker.logs")
+        logs.configure_logs(logging.WARNING)  # on stderr; the long-running commands say more
+        return name, _loaded(name) if name else found, rest
+
+
+def _shown(name: str, panel: str, text: str) -> TyperCommand:
+    return TyperCommand(name=name, help=text, rich_help_panel=panel)
+
+
+def _loaded(name: str) -> Any:
+    target = _imported(name)
+    if isinstance(target, typer.Typer):
+        return typer.main.get_command(target)
+    one = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    one.command(name, epilog=NOTICE)(target)
+    return typer.main.get_command(one)
+
+
+def _imported(name: str) -> Any:
+    """Return the command's function; raises BadRequestError when it needs packages that are not installed."""
+    try:
+        if name not in _OWN:
+            (point,) = entry_points(group=GROUP, name=name)
+            return point.load()
+        module, attribute = _OWN[name][1].split(":")
+        return getattr(import_module(f"scheduler.commands.{module}"), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("db", "scheduler", "worker"):
+            raise
+        raise BadRequestError(
+            f"`marrowline {name}` needs {error.name}, which is not installed: pip install 'marrowline[worker,embedded]'"
+        ) from error
+
+
+def make_group() -> CommandGroup:
+    """Return the command with all its subcommands."""
+    return CommandGroup(
+        name="marrowline",
+        help="Reads blood and marrow smears in bulk: slides in a bucket, cells and findings in Postgres.",
+        epilog=f"Exit codes: 0 done, 1 failed, 2 usage, 3 finished but some slides are quarantined. {NOTICE}.",
+        commands={name: _shown(name, panel, text) for name, (panel, _, text) in _OWN.items()},
+        no_args_is_help=True,
+    )
+
+
+def main() -> None:
+    """Run the command and exit with its code."""
+    try:
+        make_group().main(prog_name="marrowline")
+    except BadRequestError as error:
+        print(f"marrowline: {error}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    except (MarrowlineError, DatabaseError) as error:
+        print(f"marrowline: {error}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""`marrowline demo`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from db import reports
+from db.reports import PatientReport
+from db.session import transaction
+from scheduler.cli import EXIT_FAILED
+from scheduler.commands import screen
+from scheduler.commands.bar import drawing_bar, reading_bar
+from scheduler.commands.patient_table import finding_words, show_patients
+from scheduler.commands.screen import Json
+from scheduler.config import HomeSettings
+from scheduler.demo import Comparison, DrawnSlide, compare, drawn_slides, uploads
+from scheduler.embedded import stack as embedded
+from scheduler.embedded.home import home_at
+from scheduler.embedded.resolve import Stack, resolve
+from scheduler.live import bring_up, engine_of
+from scheduler.upload import put, stored
+from scheduler.waiting import wait_for
+from worker.config import StoreSettings
+from worker.storage import open_store
+
+
+def demo(
+    folder: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="Where all of it is kept; left out: .marrowline/demo.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw marrow smears of three patients, read them through the whole line, and compare with what was drawn.
+
+    One patient is like ALL, one like MM, one normal; two slides each. Everything stays readable in DIR afterwards.
+    Exit 1 when a finding is not the one that was drawn.
+    """
+    home = home_at(folder or HomeSettings().home / "demo")
+    stack = resolve(home)
+    started = bring_up(stack, screen.hint)
+    with drawing_bar() as tell:
+        slides = drawn_slides(home.root / "drawn", tell)
+    found = _read(stack, slides)
+    compared = compare(found, slides)
+    if started:
+        embedded.stop(home, screen.hint)
+    if as_json:
+        screen.print_json({"home": str(home.root), "patients": found, "truth": compared})
+    else:
+        _show(found, compared, home.root)
+    if not (compared and all(one.agrees for one in compared)):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _read(stack: Stack, slides: Sequence[DrawnSlide]) -> list[PatientReport]:
+    store = open_store(StoreSettings(bucket=stack.bucket))
+    planned = uploads(store, slides)
+    for upload, sidecar in planned:
+        put(store, upload, sidecar)
+    objects = [stored(store, upload) for upload, _ in planned]
+    with engine_of(stack) as engine:
+        with reading_bar() as tell:
+            wait_for(engine, objects, tell)
+        with transaction(engine) as conn:
+            return reports.patients(conn, lab=slides[0].lab)
+
+
+def _show(found: Sequence[PatientReport], compared: Sequence[Comparison], home: Path) -> None:
+    show_patients(found)
+    screen.say()
+    made = screen.table(
+        "beside the truth", "drawn", "cells", "drawn cells", "lymphoblasts", "plasma cells",
+        right=("cells", "drawn cells", "lymphoblasts", "plasma cells"),
+    )  # fmt: skip
+    for one in compared:
+        made.add_row(
+            one.patient,
+            Text(finding_words(one.expected), style="green" if one.agrees else "bold red"),
+            f"{one.cells:,}",
+            f"{one.drawn:,} ({one.excess:+.1%})",
+            *(f"{100 * one.shares[name]:.1f} %" for name in ("lymphoblast", "plasma_cell")),
+        )
+    screen.say(made)
+    screen.say()
+    agreed = sum(one.agrees for one in compared)
+    screen.say(f"{agreed} of {len(compared)} findings are what was drawn. Where to look next:")
+    here = f"MARROWLINE_HOME={shlex.quote(str(home))} marrowline"
+    for command in (
+        "patients --json",
+        "slides",
+        "cells --patient MM-like --class plasma_cell",
+        'sql "SELECT cell_class, sum(called) FROM report.differential GROUP BY 1 ORDER BY 2 DESC"',
+    ):
+        screen.say(Text(f"  {here} {command}"))
+    screen.say(Text(f"  slides as drawn, each with its truth: {home / 'drawn'}"))
+    screen.close()

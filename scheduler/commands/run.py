@@ -1,0 +1,117 @@
+"""`marrowline run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from sqlalchemy import Engine
+
+from db import reports
+from db.progress import ObjectProgress
+from db.records import RunState
+from db.session import transaction
+from scheduler.cli import EXIT_FAILED, EXIT_QUARANTINED
+from scheduler.commands import case, screen
+from scheduler.commands.bar import reading_bar
+from scheduler.commands.patient_table import show_patients
+from scheduler.commands.screen import Json
+from scheduler.embedded import stack as embedded
+from scheduler.embedded.resolve import resolve
+from scheduler.live import bring_up, engine_of
+from scheduler.prepare import activate
+from scheduler.upload import Case, Upload, plan_uploads, put, replaced, slide_files, stored
+from scheduler.waiting import wait_for
+from worker.config import StoreSettings, WorkerSettings
+from worker.errors import BadRequestError
+from worker.nets import cards
+from worker.storage import ObjectStore, open_store
+
+
+def run(
+    paths: case.Paths,
+    *,
+    patient: case.Patient,
+    lab: case.Lab = case.DEFAULT_LAB,
+    specimen: case.SpecimenOption = None,
+    mpp: case.Mpp = None,
+    stain: case.Stain = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Read with this model from now on; left out: the active one.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let files take the place of others of their name.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read one patient's slides on the embedded stack, wait for the finding and print it.
+
+    The stack is started when it is down, and stopped again afterwards; while it is up it is used. Files that were
+    read before cost nothing. Ctrl-C stops the waiting, not the reading: the same call goes on with it.
+    Exit 3 when some of the slides could not be read.
+    """
+    files = slide_files(paths)
+    if model is not None:
+        cards.describe(model, WorkerSettings().models_dir)
+    wanted = Case(lab=lab, patient=patient, specimen=specimen, stain=stain, mpp_um=mpp)
+    stack = resolve()
+    started = bring_up(stack, screen.hint)
+    try:
+        with engine_of(stack) as engine:
+            if model is not None:
+                activate(engine, model)
+            store = open_store(StoreSettings(bucket=stack.bucket))
+            uploads = plan_uploads(store, files, wanted)
+            _refuse_replacing(engine, store, uploads, allowed=replace)
+            ended = _read(engine, store, uploads, wanted.sidecar())
+            with transaction(engine) as conn:
+                found = reports.patients(conn, lab=lab, patient=patient)
+    except KeyboardInterrupt:
+        screen.hint("stopped waiting; the slides are still being read. The same call goes on waiting,")
+        screen.hint("`marrowline status` shows how far they are, `marrowline down` stops the reading.")
+        raise typer.Exit(EXIT_FAILED) from None
+    if started:
+        embedded.stop(stack.home, screen.hint)
+    _show(found, ended, as_json=as_json)
+    if any(one.state != RunState.DONE for one in ended):
+        raise typer.Exit(EXIT_QUARANTINED)
+
+
+def _refuse_replacing(engine: Engine, store: ObjectStore, uploads: Sequence[Upload], *, allowed: bool) -> None:
+    """Raise BadRequestError where a file would push another out that was read well."""
+    if allowed:
+        return
+    with transaction(engine) as conn:
+        bad = {slide.key for slide in reports.quarantined(conn)}
+    taken = [key for key in replaced(store, uploads) if key not in bad]
+    if taken:
+        raise BadRequestError(
+            f"{', '.join(taken[:3])}: another file was read under this name; rename the new one to count both, "
+            "or give --replace to let it take the place of the old one"
+        )
+
+
+def _read(engine: Engine, store: ObjectStore, uploads: Sequence[Upload], sidecar: bytes) -> list[ObjectProgress]:
+    for upload in uploads:
+        put(store, upload, sidecar)
+    objects = [stored(store, upload) for upload in uploads]
+    with reading_bar() as tell:
+        return wait_for(engine, objects, tell)
+
+
+def _show(found: list[reports.PatientReport], ended: Sequence[ObjectProgress], *, as_json: bool) -> None:
+    bad = [one for one in ended if one.state != RunState.DONE]
+    if as_json:
+        screen.print_json(found)
+    else:
+        show_patients(found)
+    if bad and not as_json:
+        screen.say()
+        made = screen.table("not read", "code", "cause", wrap=("not read", "cause"))
+        for one in bad:
+            made.add_row(one.key, one.error_code, one.error_cause)
+        screen.say(made)
+        screen.say("`marrowline quarantine show FILE` says what to do.")
+    if not as_json:
+        screen.close()

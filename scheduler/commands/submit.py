@@ -1,0 +1,55 @@
+"""`marrowline submit`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from scheduler.commands import case, screen
+from scheduler.commands.screen import Json
+from scheduler.upload import Case, plan_uploads, put, replaced, slide_files
+from worker.config import StoreSettings
+from worker.errors import BadRequestError
+from worker.storage import open_store
+
+
+def submit(
+    paths: case.Paths,
+    *,
+    to: Annotated[str, typer.Option(metavar="URI", help="A folder, or s3://bucket/prefix.")],
+    patient: case.Patient,
+    lab: case.Lab = case.DEFAULT_LAB,
+    specimen: case.SpecimenOption = None,
+    mpp: case.Mpp = None,
+    stain: case.Stain = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let files take the place of others of their name.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Upload one patient's slides with their sidecars; a cut-off call goes on where it stopped.
+
+    S3 endpoint and keys are those of MARROWLINE_S3_ENDPOINT, MARROWLINE_S3_ACCESS_KEY and MARROWLINE_S3_SECRET_KEY.
+    """
+    store = open_store(StoreSettings(bucket=to))
+    wanted = Case(lab=lab, patient=patient, specimen=specimen, stain=stain, mpp_um=mpp)
+    uploads = plan_uploads(store, slide_files(paths), wanted)
+    taken = [] if replace else replaced(store, uploads)
+    if taken:
+        raise BadRequestError(f"{', '.join(taken[:3])}: another file is there already; rename it, or give --replace")
+    columns = (TextColumn("{task.description}"), BarColumn(24), DownloadColumn(), TransferSpeedColumn())
+    total = sum(upload.path.stat().st_size for upload in uploads)
+    answer = []
+    with Progress(*columns, TimeRemainingColumn(), console=screen.console(stderr=True), transient=True) as bar:
+        task = bar.add_task("uploading", total=total)
+        for upload in uploads:
+            stored = put(store, upload, wanted.sidecar(), progress=lambda n: bar.advance(task, n))
+            answer.append({"file": str(upload.path), "key": upload.key, "stored": stored})
+    if as_json:
+        screen.print_json(answer)
+        return
+    for one in answer:
+        screen.say(f"{'stored' if one['stored'] else 'was there'}  {one['key']}")
+    screen.close()

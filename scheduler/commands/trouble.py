@@ -1,0 +1,135 @@
+"""`marrowline retry` and `marrowline quarantine list/show/release`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection
+
+from db import reports, runs
+from db.errors import NotFoundError
+from db.reports import SlideReport
+from db.session import transaction
+from scheduler.cli import NOTICE
+from scheduler.commands import screen
+from scheduler.commands.screen import Json
+from scheduler.commands.tables import Lab, Limit, Offset
+from scheduler.embedded import stack as embedded
+from scheduler.embedded.resolve import Stack, resolve
+from scheduler.live import engine_of
+from worker.errors import BadRequestError
+from worker.verdict import decide
+
+Slide = Annotated[str, typer.Argument(metavar="SLIDE", help="The slide's id, its key, or the end of its key.")]
+
+quarantine = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="What could not be read, why, and what to do.",
+    epilog=NOTICE,
+)
+
+
+def retry(slide: Slide, as_json: Json = False) -> None:
+    """Read a slide again, with all its attempts: quarantined, cancelled, or waiting for its next try."""
+    stack = resolve()
+    with engine_of(stack) as engine, transaction(engine) as conn:
+        found = _one(conn, slide)
+        _requeue(conn, found)
+    _say_due(stack, [found], as_json=as_json)
+
+
+@quarantine.command("list")
+def list_(lab: Lab = None, limit: Limit = 200, offset: Offset = 0, as_json: Json = False) -> None:
+    """Show every slide in quarantine with its cause and its remedy."""
+    with engine_of(resolve()) as engine, transaction(engine) as conn:
+        found = reports.quarantined(conn, lab=lab, limit=limit, offset=offset)
+    if as_json:
+        screen.print_json(found)
+        return
+    made = screen.table("id", "slide", "code", "cause", right=("id",), wrap=("slide", "cause"))
+    for slide in found:
+        made.add_row(str(slide.slide_id), slide.key, slide.error_code, slide.reason)
+    screen.say(made if found else "Nothing is in quarantine.")
+    if found:
+        screen.say()
+        screen.say("`marrowline quarantine show ID` says what to do; `release ID` reads it again.")
+    screen.close()
+
+
+@quarantine.command()
+def show(slide: Slide, as_json: Json = False) -> None:
+    """Show one slide's trouble, what to do about it, and what was tried."""
+    with engine_of(resolve()) as engine, transaction(engine) as conn:
+        found = _one(conn, slide)
+        history = reports.runs(conn, slide_id=found.slide_id)
+    if as_json:
+        screen.print_json({"slide": found, "runs": history})
+        return
+    pairs = {
+        "slide": f"{found.slide_id}  {found.key}",
+        "patient": f"{found.lab}/{found.patient}",
+        "state": found.state,
+        "code": found.error_code,
+        "cause": found.reason,
+        "remedy": found.remedy,
+        "tries": str(found.attempts or 0),
+        "size": f"{found.size_bytes:,} bytes",
+        "models": ", ".join(run.model_version for run in history),
+    }
+    screen.say(screen.facts({name: value or screen.NONE for name, value in pairs.items()}))
+    screen.close()
+
+
+@quarantine.command()
+def release(
+    slides: Annotated[list[str] | None, typer.Argument(metavar="SLIDE...", help="Ids, keys, or ends of keys.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that are in quarantine.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read slides again that are in quarantine, after their cause is gone."""
+    if bool(slides) == everything:
+        raise BadRequestError("name the slides to release, or give --all")
+    stack = resolve()
+    with engine_of(stack) as engine, transaction(engine) as conn:
+        chosen = reports.quarantined(conn) if everything else [_one(conn, name) for name in slides or ()]
+        for slide in chosen:
+            if slide.state != "quarantined":
+                raise BadRequestError(f"{slide.key} is {slide.state}, not in quarantine; see `marrowline retry`")
+            _requeue(conn, slide)
+    _say_due(stack, chosen, as_json=as_json)
+
+
+def _one(conn: Connection, name: str) -> SlideReport:
+    """Return the slide that the user means; raises NotFoundError, or BadRequestError when several could be meant."""
+    found = reports.slides(conn, slide_id=int(name)) if name.isdecimal() else reports.slides(conn, key=name)
+    if not found:
+        ends = f"/{name.lstrip('/')}"
+        found = [slide for slide in reports.slides(conn) if slide.key.endswith(ends)]
+    current = [slide for slide in found if slide.object_state == "current"] or found
+    if not current:
+        raise NotFoundError(f"no slide {name!r}: `marrowline slides` shows ids and keys")
+    if len(current) > 1:
+        listed = ", ".join(f"{slide.slide_id} ({slide.key})" for slide in current[:5])
+        raise BadRequestError(f"{name!r} could be any of {listed}: give the id")
+    return current[0]
+
+
+def _requeue(conn: Connection, slide: SlideReport) -> None:
+    if slide.run_id is None:
+        raise NotFoundError(f"slide {slide.slide_id} has no run to retry")
+    runs.requeue(conn, slide.run_id, decide)
+
+
+def _say_due(stack: Stack, slides: list[SlideReport], *, as_json: bool) -> None:
+    if as_json:
+        screen.print_json([{"slide_id": slide.slide_id, "key": slide.key, "run_id": slide.run_id} for slide in slides])
+        return
+    for slide in slides:
+        screen.say(f"{slide.key} will be read again.")
+    if not slides:
+        screen.say("Nothing is in quarantine.")
+    elif stack.own_postgres and embedded.status(stack).phase != "up":
+        screen.say("The stack is down: start it with `marrowline up`.")
+    screen.close()

@@ -1,0 +1,134 @@
+"""The running line as a command sees it: whether it answers, what waits, and a connection to its database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import redis
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from db import reports, workers
+from db.errors import UnavailableError
+from db.session import is_passing, make_engine, transaction
+from scheduler.embedded import stack as embedded
+from scheduler.embedded.home import StackError
+from scheduler.embedded.resolve import Stack
+from worker.queues import QUEUE
+
+_READY_WAIT_S = 120.0
+_MOST_RESTARTS = 4
+_STEADY_AFTER_S = 1.5
+"""A part that cannot work has ended by then."""
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What there is to do and who does it."""
+
+    messages: int  # doorbells that no worker has taken
+    waiting: int
+    reading: int
+    done: int
+    quarantined: int
+    oldest_waiting_s: float | None
+    workers: int  # seen within the last minute
+    bucket: str
+
+
+@contextmanager
+def engine_of(stack: Stack) -> Iterator[Engine]:
+    """Yield an engine; an embedded database that is down runs for the block. Raises StackError, UnavailableError."""
+    with embedded.database(stack) as url, _engine(url) as engine:
+        yield engine
+
+
+@contextmanager
+def _engine(url: str) -> Iterator[Engine]:
+    engine = make_engine(url, pool_size=1)
+    try:
+        yield engine
+    except DBAPIError as error:
+        if is_passing(error):
+            raise UnavailableError(f"the database does not answer: {error.orig}") from error
+        raise
+    finally:
+        engine.dispose()
+
+
+def bring_up(stack: Stack, report: Callable[[str], None]) -> bool:
+    """Start the stack and wait until every worker has announced itself; tell whether it had to be started.
+
+    Raises StackError when a part does not come up.
+    """
+    started = embedded.start(stack, report)
+    report("waiting for the workers")
+    until = time.monotonic() + _READY_WAIT_S
+    with engine_of(stack) as engine:
+        while True:
+            parts = embedded.status(stack).parts
+            _raise_if_failing(parts, late=time.monotonic() > until)
+            steady = all(part.state == "running" and (part.uptime_s or 0) > _STEADY_AFTER_S for part in parts)
+            if steady and _announced(engine, parts) >= len(stack.devices):
+                return started
+            time.sleep(_POLL_S)
+
+
+def look(stack: Stack) -> Load | None:
+    """Return what there is to do, None when database or broker do not answer now."""
+    try:
+        with _engine(stack.database_url) as engine, transaction(engine) as conn:
+            overview, live = reports.overview(conn), workers.live(conn)
+        messages = _messages(stack)
+    except (UnavailableError, redis.RedisError):
+        return None
+    oldest = overview.oldest_waiting_at
+    return Load(
+        messages=messages,
+        waiting=overview.runs.get("pending", 0) + overview.runs.get("retry_wait", 0),
+        reading=overview.runs.get("running", 0),
+        done=overview.runs.get("done", 0),
+        quarantined=overview.runs.get("quarantined", 0),
+        oldest_waiting_s=None if oldest is None else round((datetime.now(UTC) - oldest).total_seconds(), 1),
+        workers=live,
+        bucket=stack.bucket,
+    )
+
+
+def redis_client(stack: Stack) -> redis.Redis:
+    """Return a client of the broker, at whichever address Celery reaches it."""
+    url = stack.broker_url
+    if url.startswith("redis+socket://"):
+        url = "unix://" + url.removeprefix("redis+socket://")
+    return redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+
+
+def _messages(stack: Stack) -> int:
+    client = redis_client(stack)
+    try:
+        return int(client.llen(QUEUE))
+    finally:
+        client.close()
+
+
+def _announced(engine: Engine, parts: tuple[embedded.PartStatus, ...]) -> int:
+    """Return how many worker processes wrote to the database since the youngest worker part was started."""
+    uptimes = [part.uptime_s for part in parts if part.name.startswith("worker") and part.uptime_s is not None]
+    if not uptimes:
+        return 0
+    with transaction(engine) as conn:
+        return workers.live(conn, within_s=min(60.0, *uptimes))
+
+
+def _raise_if_failing(parts: tuple[embedded.PartStatus, ...], *, late: bool) -> None:
+    for part in parts:
+        if part.restarts >= _MOST_RESTARTS or (late and part.state != "running"):
+            raise StackError(f"{part.name} does not stay up ({part.last_end or 'no answer'}): see {part.log}")
+    if late:
+        logs = ", ".join(part.log for part in parts if part.name.startswith("worker"))
+        raise StackError(f"no worker announced itself within {_READY_WAIT_S:.0f} s: see {logs}")

@@ -1,0 +1,198 @@
+"""The commands that put slides in and show what came of them, on the embedded stack with a tiny network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.cli import NOTICE
+from tests.support.line import COMMAND, Line, eventually, started
+from tests.support.models import write_tiny_model
+from tests.support.smears import write_smear
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    folder = tmp_path_factory.mktemp("run")
+    write_tiny_model(folder / "models")
+    with started(folder / "home", models_dir=str(folder / "models"), model="tiny") as line:
+        yield line
+
+
+@pytest.fixture(scope="module")
+def smear(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_smear(tmp_path_factory.mktemp("slides") / "smear.tif", seed=3, side_px=1024)
+
+
+def slides(line: Line, patient: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = line.json("slides", "--patient", patient)
+    return found
+
+
+def test_run_answers_exactly_what_patients_answers(line: Line, smear: Path) -> None:
+    answer = line.json("run", smear, "--patient", "P-1", "--specimen", "marrow")
+    assert answer == line.json("patients", "--patient", "P-1")
+    assert (answer[0]["slides_done"], answer[0]["slides_open"]) == (1, 0)
+    assert answer[0]["cells"] > 0
+
+
+def test_the_same_slide_again_costs_nothing(line: Line, smear: Path, tmp_path: Path) -> None:
+    line.json("run", smear, "--patient", "P-2")
+    copied = Path(shutil.copyfile(smear, tmp_path / "copy.tif"))
+    runs = line.json("runs", "--patient", "P-2")
+    line.json("run", smear, copied, "--patient", "P-2")
+    assert line.json("runs", "--patient", "P-2") == runs
+    assert len(runs) == 1
+
+
+def test_another_scale_has_the_slide_read_again(line: Line, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    field = tmp_path / "field.png"
+    whole = write_smear(tmp_path / "s.tif", seed=4, side_px=1024)
+    cv2.imwrite(str(field), cv2.imread(str(whole)))
+    line.json("run", field, "--patient", "P-3", "--mpp", "0.25")
+    line.json("run", field, "--patient", "P-3", "--mpp", "0.2")
+    (slide,) = slides(line, "P-3")
+    assert (slide["mpp_um"], slide["mpp_source"]) == (0.2, "sidecar")
+
+
+def test_a_bad_file_ends_in_quarantine_and_the_good_one_is_read(line: Line, smear: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(b"no slide")
+    done = line.run("run", smear, bad, "--patient", "P-4")
+    assert done.returncode == 3
+    assert "bad.svs" in done.stdout
+    assert {slide["state"] for slide in slides(line, "P-4")} == {"done", "quarantined"}
+
+
+def test_a_good_file_takes_the_place_of_a_quarantined_one(line: Line, smear: Path, tmp_path: Path) -> None:
+    file = tmp_path / "late.tif"
+    file.write_bytes(smear.read_bytes()[:1000])
+    assert line.run("run", file, "--patient", "P-5").returncode == 3
+    shutil.copyfile(smear, file)
+    (patient,) = line.json("run", file, "--patient", "P-5")
+    assert (patient["slides_done"], patient["slides_quarantined"]) == (1, 0)
+
+
+def test_a_good_slide_is_not_pushed_out_by_chance(line: Line, smear: Path, tmp_path: Path) -> None:
+    file = Path(shutil.copyfile(smear, tmp_path / "one.tif"))
+    line.json("run", file, "--patient", "P-6")
+    write_smear(file, seed=9, side_px=1024)
+    refused = line.run("run", file, "--patient", "P-6")
+    assert refused.returncode == 2
+    assert "--replace" in refused.stderr
+    (patient,) = line.json("run", file, "--patient", "P-6", "--replace")
+    assert patient["slides_done"] == 1
+
+
+def test_wrong_calls_say_how_to_call(line: Line, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("hello")
+    for path in (notes, tmp_path / "gone.svs", tmp_path):
+        done = line.run("run", path, "--patient", "P-7")
+        assert done.returncode == 2
+        assert str(path) in done.stderr
+    assert line.run("run", notes).returncode == 2
+
+
+def test_a_model_that_is_not_installed_is_named(line: Line, smear: Path) -> None:
+    done = line.run("run", smear, "--patient", "P-8", "--model", "absent", "--json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "absent.safetensors" in done.stderr
+
+
+def test_interrupted_waiting_is_resumed_by_the_same_call(line: Line, tmp_path: Path) -> None:
+    big = write_smear(tmp_path / "big.tif", seed=6, side_px=4096)
+    call = [str(COMMAND), "run", str(big), "--patient", "P-9"]
+    waiting = subprocess.Popen(call, env=dict(line.environment), stderr=subprocess.PIPE, start_new_session=True)
+    eventually(lambda: [s["state"] for s in slides(line, "P-9")] == ["reading"], within_s=60, what="it is being read")
+    os.killpg(waiting.pid, signal.SIGINT)
+    _, said = waiting.communicate(timeout=30)
+    assert waiting.returncode == 1
+    assert b"still being read" in said
+    (patient,) = line.json("run", big, "--patient", "P-9")
+    assert patient["slides_done"] == 1
+    assert len(line.json("runs", "--patient", "P-9")) == 1
+
+
+def test_quarantine_is_listed_shown_and_released(line: Line, tmp_path: Path) -> None:
+    bad = tmp_path / "worse.svs"
+    bad.write_bytes(b"")
+    line.run("run", bad, "--patient", "P-10", "--lab", "q")
+    (entry,) = line.json("quarantine", "list", "--lab", "q")
+    assert line.json("quarantine", "show", "worse.svs")["slide"] == entry
+    assert line.json("quarantine", "release", str(entry["slide_id"])) == [
+        {name: entry[name] for name in ("slide_id", "key", "run_id")}
+    ]
+    eventually(lambda: slides(line, "P-10")[0]["attempts"] == 2, within_s=60, what="it is tried again")
+    assert line.run("retry", "nothing-like-it.svs").returncode == 1
+
+
+def test_cells_are_shown_with_their_calls(line: Line, smear: Path) -> None:
+    line.json("run", smear, "--patient", "P-11")
+    cells = line.json("cells", "--patient", "P-11", "--limit", "3")
+    assert len(cells) == 3
+    assert abs(sum(cells[0]["probabilities"].values()) - 1) < 1e-3
+    assert cells[0]["features"]
+    by_class = line.json("cells", "--patient", "P-11", "--class", cells[0]["cell_class"])
+    assert {cell["cell_class"] for cell in by_class} == {cells[0]["cell_class"]}
+
+
+def test_sql_reads_and_cannot_write(line: Line) -> None:
+    assert line.sql("SELECT 1 AS one, 'x' AS letter") == [{"one": 1, "letter": "x"}]
+    for query in ("DELETE FROM report.runs", "SELECT * FROM public.run", "SELECT 1; DROP TABLE run"):
+        refused = line.run("sql", query)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("marrowline: ")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["patients"], ["slides"], ["runs"], ["status"], ["quarantine", "list"], ["sql", "SELECT 1"], ["db", "check"],
+     ["db", "roles"], ["cells", "--patient", "P-1"]],
+)  # fmt: skip
+def test_every_screen_fits_and_carries_the_notice(line: Line, command: list[str]) -> None:
+    done = line.run(*command)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == NOTICE
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_submit_puts_slides_where_the_scheduler_finds_them(line: Line, smear: Path) -> None:
+    target = line.home / "bucket"
+    (stored,) = line.json("submit", smear, "--to", target, "--patient", "P-12", "--lab", "s", "--stain", "MGG")
+    assert stored["stored"] is True
+    eventually(
+        lambda: [slide["state"] for slide in slides(line, "P-12")] == ["done"], within_s=60, what="the slide is read"
+    )
+    assert line.json("submit", smear, "--to", target, "--patient", "P-12", "--lab", "s", "--stain", "MGG") == [
+        {**stored, "stored": False}
+    ]
+
+
+def test_results_are_readable_when_the_stack_is_down(line: Line, smear: Path) -> None:
+    before = line.json("run", smear, "--patient", "P-13")
+    line.json("down")
+    try:
+        assert line.json("patients", "--patient", "P-13") == before
+        assert json.loads(line.run("status", "--json").stdout)["phase"] == "down"
+    finally:
+        line.json("up")
+
+
+def test_a_stack_that_run_started_is_stopped_by_it(line: Line, smear: Path) -> None:
+    line.json("down")
+    try:
+        (patient,) = line.json("run", smear, "--patient", "P-14")
+        assert patient["slides_done"] == 1
+        assert json.loads(line.run("status", "--json").stdout)["phase"] == "down"
+    finally:
+        line.json("up")

@@ -1,0 +1,192 @@
+"""The embedded stack on its real servers: started twice, killed part by part, stopped, and beside another one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from scheduler.embedded.home import home_at
+from scheduler.embedded.orphans import orphans
+from tests.support.line import COMMAND, Line, eventually, started
+from tests.support.models import write_tiny_model
+
+AGAIN_WITHIN_S = 60
+OWN_PARTS = ["postgres", "redis", "scheduler", "worker"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    write_tiny_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Line]:
+    with started(tmp_path_factory.mktemp("one") / "home", models_dir=str(models), model="tiny") as line:
+        yield line
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, models: Path) -> Iterator[Line]:
+    """A home of its own that the test itself starts; it is stopped at the end."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MARROWLINE_")}
+    settings = {"HOME": str(tmp_path / "home"), "MODELS_DIR": str(models), "MODEL": "tiny"}
+    environment = {**kept, **{f"MARROWLINE_{name}": value for name, value in settings.items()}}
+    line = Line(home=tmp_path / "home", environment=environment)
+    yield line
+    line.run("down")
+
+
+def status(line: Line) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(line.run("status", "--json").stdout)
+    return document
+
+
+def pids(line: Line) -> dict[str, int | None]:
+    return {part["name"]: part["pid"] for part in status(line)["parts"]}
+
+
+def up_with_all_parts(line: Line) -> bool:
+    return line.run("status").returncode == 0
+
+
+def supervisor_of(line: Line) -> psutil.Process:
+    state = home_at(line.home).read_state()
+    assert state is not None
+    return psutil.Process(state["supervisor"]["pid"])
+
+
+def kill(pid: int | None) -> None:
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_started_twice_it_is_the_same_stack(line: Line) -> None:
+    before = pids(line)
+    assert sorted(before) == OWN_PARTS
+    assert line.json("up")["started"] is False
+    assert pids(line) == before
+
+
+@pytest.mark.parametrize("name", OWN_PARTS)
+def test_a_killed_part_comes_back(line: Line, name: str) -> None:
+    before = pids(line)
+    kill(before[name])
+    eventually(lambda: pids(line)[name] not in (None, before[name]), within_s=AGAIN_WITHIN_S, what=f"{name} runs again")
+    eventually(lambda: up_with_all_parts(line), within_s=AGAIN_WITHIN_S, what="all parts are up")
+    assert {other: pid for other, pid in pids(line).items() if other != name} == {
+        other: pid for other, pid in before.items() if other != name
+    }
+    assert line.sql("SELECT count(*) AS n FROM report.patients") == [{"n": 0}]
+
+
+def test_a_killed_worker_child_is_replaced(line: Line) -> None:
+    main = psutil.Process(pids(line)["worker"])
+    (child,) = main.children()
+    child.kill()
+    eventually(
+        lambda: [one.pid for one in main.children()] not in ([], [child.pid]),
+        within_s=AGAIN_WITHIN_S,
+        what="the worker has a new child",
+    )
+
+
+def test_what_a_killed_supervisor_leaves_is_stopped_by_the_next_start(line: Line) -> None:
+    before = pids(line)
+    supervisor_of(line).kill()
+    assert status(line)["phase"] == "orphaned"
+    assert line.json("up")["started"] is True
+    assert not set(before.values()) & set(pids(line).values())
+    assert not any(psutil.pid_exists(pid) for pid in before.values() if pid is not None)
+
+
+def test_everything_killed_at_once_comes_back(line: Line) -> None:
+    supervisor = supervisor_of(line)
+    victims = [supervisor, *line.processes(), *orphans(home_at(line.home))]
+    for process in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(victims, timeout=10)
+    assert (line.home / "data" / "postgres" / "postmaster.pid").is_file()
+    line.json("up")
+    assert up_with_all_parts(line)
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+@contextlib.contextmanager
+def stopped_after(line: Line) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        line.run("down")
+
+
+def test_external_servers_are_used_and_left_alone_and_no_secret_shows(fresh: Line, line: Line) -> None:
+    servers, secret = home_at(line.home), "c4nary"
+    before = pids(line)
+    external = {
+        "MARROWLINE_DATABASE_URL": f"postgresql://postgres:{secret}@/marrowline?host={servers.postgres_socket}",
+        "MARROWLINE_BROKER_URL": f"redis+socket://{servers.redis_socket}?virtual_host=3",
+        "MARROWLINE_BUCKET": str(servers.bucket),
+    }
+    guest = Line(home=fresh.home, environment={**fresh.environment, **external})
+    with stopped_after(guest):
+        shown = guest.json("up")
+        assert [part["name"] for part in shown["parts"]] == ["scheduler", "worker"]
+        assert shown["external"] == ["postgres", "redis", "bucket"]
+        assert not (guest.home / "data" / "postgres").exists()
+        assert not [
+            argument for process in psutil.process_iter() for argument in command_line(process) if secret in argument
+        ]
+        assert secret not in guest.run("status").stdout + home_at(guest.home).state_file.read_text()
+    assert guest.run("status").returncode == 1
+    assert pids(line) == before
+
+
+def test_two_homes_never_meet_and_a_stopped_one_leaves_nothing_but_its_data(fresh: Line, line: Line) -> None:
+    before, home = pids(line), home_at(fresh.home)
+    fresh.json("up")
+    assert not set(pids(fresh).values()) & set(before.values())
+    assert fresh.json("down") == {"stopped": True, "home": str(fresh.home)}
+    assert pids(line) == before
+    assert orphans(home) == fresh.processes() == []
+    assert {path.name for path in home.run.iterdir()} == {"id", "lock"}
+    assert fresh.json("down")["stopped"] is False
+
+    assert fresh.sql("SELECT count(*) AS n FROM report.runs") == [{"n": 0}]
+    assert orphans(home) == []
+
+
+def test_neither_interruption_nor_haste_nor_old_traces_stop_a_start(fresh: Line) -> None:
+    home, call = home_at(fresh.home), [str(COMMAND), "up"]
+    interrupted = subprocess.Popen(call, env=dict(fresh.environment), start_new_session=True)
+    eventually(home.state_file.is_file, within_s=30, what="the start has begun")
+    os.killpg(interrupted.pid, signal.SIGINT)
+    assert interrupted.wait(30) != 0
+    fresh.json("down")
+
+    home.postgres.mkdir(parents=True, exist_ok=True)
+    (home.postgres / "postmaster.pid").write_text(f"{os.getpid()}\n{home.postgres}\n0\n5432\n\n\n0 0\nready\n")
+    (home.redis / "appendonly.aof").write_bytes(b"no queue file at all")
+    both = [subprocess.Popen(call, env=dict(fresh.environment), stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [start.wait(120) for start in both] == [0, 0]
+    assert up_with_all_parts(fresh)
+    assert list(home.redis.glob("appendonly.damaged-*"))
+    supervisors = [process for process in fresh.processes() if "supervisor" in " ".join(command_line(process))]
+    eventually(lambda: sum(one.is_running() for one in supervisors) == 1, within_s=40, what="one supervisor is left")

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scheduler.config import SchedulerSettings
+from scheduler.intake import facts_of
+from scheduler.upload import Case, Upload, plan_uploads, put, replaced, slide_files, stored
+from worker.errors import BadRequestError, ServiceError
+from worker.store_folder import FolderStore
+
+CASE = Case(lab="a", patient="P-1", specimen="marrow", stain="MGG", mpp_um=0.25)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    (tmp_path / "bucket").mkdir()
+    return FolderStore(tmp_path / "bucket")
+
+
+def write(path: Path, content: bytes = b"pixels") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def upload(store: FolderStore, *paths: Path, case: Case = CASE) -> list[tuple[Upload, bool]]:
+    planned = plan_uploads(store, slide_files(paths), case)
+    return [(one, put(store, one, case.sidecar())) for one in planned]
+
+
+def keys(store: FolderStore) -> list[str]:
+    return [obj.key for obj in store.list()]
+
+
+def test_folders_are_searched_to_their_depth_and_other_files_left(tmp_path: Path) -> None:
+    for name in ("b.svs", "deep/er/a.TIFF", "notes.txt", ".hidden.svs", "deep/b.svs.json"):
+        write(tmp_path / "in" / name)
+    assert [name for _, name in slide_files([tmp_path / "in"])] == ["b.svs", "a.TIFF"]
+
+
+def test_a_file_named_twice_is_taken_once(tmp_path: Path) -> None:
+    file = write(tmp_path / "in" / "a.svs")
+    assert len(slide_files([file, tmp_path / "in", file])) == 1
+
+
+def test_files_of_one_name_get_names_of_their_own(tmp_path: Path) -> None:
+    for name in ("x/in/1.png", "y/in/1.png", "z/1.png", "z/2.png"):
+        write(tmp_path / name)
+    found = [name for _, name in slide_files([tmp_path])]
+    assert len(set(found)) == 4
+    assert "2.png" in found
+    assert "z_1.png" in found
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "gone.svs", "empty"])
+def test_what_is_no_slide_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "notes.txt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadRequestError, match=name):
+        slide_files([tmp_path / name])
+
+
+def test_the_facts_stand_beside_the_slide_and_intake_reads_them(store: FolderStore, tmp_path: Path) -> None:
+    upload(store, write(tmp_path / "s.svs"))
+    assert keys(store) == ["a/P-1/s.svs", "a/P-1/s.svs.json"]
+    facts = facts_of("a/P-1/s.svs", store.read_small("a/P-1/s.svs.json"), SchedulerSettings())
+    assert (facts.patient, facts.mpp_um, facts.stain) == ("P-1", 0.25, "MGG")
+
+
+def test_the_sidecar_is_there_before_its_slide(store: FolderStore, tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+    (planned,) = plan_uploads(store, slide_files([write(tmp_path / "s.svs")]), CASE)
+    put(store, planned, CASE.sidecar(), progress=lambda _: seen.append(keys(store)))
+    assert seen[0] == ["a/P-1/s.svs.json"]
+
+
+def test_the_same_file_again_changes_nothing(store: FolderStore, tmp_path: Path) -> None:
+    file = write(tmp_path / "s.svs")
+    upload(store, file)
+    before = store.head("a/P-1/s.svs")
+    os.utime(file, (1, 1))
+    assert [changed for _, changed in upload(store, file)] == [False]
+    assert store.head("a/P-1/s.svs") == before
+
+
+def test_a_copy_under_another_name_is_the_same_slide(store: FolderStore, tmp_path: Path) -> None:
+    file = write(tmp_path / "s.svs")
+    upload(store, file)
+    copied = Path(shutil.copy(file, tmp_path / "copy.svs"))
+    assert [(one.key, changed) for one, changed in upload(store, copied)] == [("a/P-1/s.svs", False)]
+
+
+def test_other_facts_are_stored_and_make_the_slide_newer(store: FolderStore, tmp_path: Path) -> None:
+    file = write(tmp_path / "s.svs")
+    ((first, _),) = upload(store, file)
+    before = stored(store, first)
+    ((again, _),) = upload(store, file, case=Case(lab="a", patient="P-1", mpp_um=0.5))
+    after = stored(store, again)
+    assert json.loads(store.read_small("a/P-1/s.svs.json") or b"")["mpp"] == 0.5
+    assert after.etag == before.etag
+    assert after.last_modified > before.last_modified
+
+
+def test_a_slide_that_was_removed_meanwhile_is_noticed(store: FolderStore, tmp_path: Path) -> None:
+    ((one, _),) = upload(store, write(tmp_path / "s.svs"))
+    store.delete(one.key)
+    with pytest.raises(ServiceError, match=r"s\.svs"):
+        stored(store, one)
+
+
+def test_another_content_under_a_taken_name_is_noticed(store: FolderStore, tmp_path: Path) -> None:
+    upload(store, write(tmp_path / "s.svs"))
+    other = plan_uploads(store, slide_files([write(tmp_path / "other" / "s.svs", b"others")]), CASE)
+    assert replaced(store, other) == ["a/P-1/s.svs"]
+
+
+@pytest.mark.parametrize(
+    "case", [Case(lab="a", patient=" P"), Case(lab="", patient="P"), Case(lab="a", patient="P", mpp_um=99.0)]
+)
+def test_facts_that_intake_would_refuse_are_refused_before_anything_is_stored(
+    store: FolderStore, tmp_path: Path, case: Case
+) -> None:
+    with pytest.raises(BadRequestError):
+        upload(store, write(tmp_path / "s.svs"), case=case)
+    assert keys(store) == []
