@@ -139,9 +139,20 @@ def _finding(specimens: Sequence[SpecimenTally], judged: Sequence[_Judged], rule
     if doubtful:
         return Finding.INDETERMINATE, f"the interval straddles a threshold: {_sentences([*above, *doubtful])}"
     if above:
-        return above[
-            0
-        ].criterion.finding, f"threshold reached: {_sentences(above)}; lineage and clonality not established"
+        reason = f"threshold reached: {_sentences(above)}; lineage and clonality not established"
+        return above[0].criterion.finding, reason
+    return _without_disease(specimens, judged, rule)
+
+
+def _without_disease(
+    specimens: Sequence[SpecimenTally], judged: Sequence[_Judged], rule: RuleSet
+) -> tuple[Finding, str]:
+    """Return the finding when no threshold is near; what was not judged may hold a disease and is never negative."""
+    short = [s for s in specimens if not _enough(s, rule)]
+    if short:
+        return Finding.INSUFFICIENT, _too_few(short, rule)
+    if any(s.specimen is Specimen.UNKNOWN for s in specimens):
+        return Finding.INDETERMINATE, f"a specimen is not stated; of the others, {_sentences(judged)}"
     return Finding.NO_EVIDENCE, f"below every threshold: {_sentences(judged)}{_not_judged(judged, rule)}"
 
 

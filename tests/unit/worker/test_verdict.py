@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,6 +111,28 @@ def test_blood_has_no_myeloma_rule_and_says_so() -> None:
     assert verdict.finding is Finding.NO_EVIDENCE
     assert "MM not judged" in verdict.reason
     assert verdict.shares["plasma_cell"].threshold is None
+
+
+def both(marrow: Tally, other: Tally) -> Tally:
+    return replace(marrow, specimens=marrow.specimens + other.specimens, slides_done=2)
+
+
+@pytest.mark.parametrize(
+    ("unjudged", "finding"),
+    [
+        (tally_of({PLASMA: 450}), Finding.INSUFFICIENT),
+        (tally_of({}), Finding.INSUFFICIENT),
+        (tally_of({LYMPHOBLAST: 600}, specimen=Specimen.UNKNOWN), Finding.INDETERMINATE),
+    ],
+)
+def test_normal_blood_does_not_hide_a_specimen_that_was_not_judged(unjudged: Tally, finding: Finding) -> None:
+    blood = tally_of({NEUTROPHIL: 300}, specimen=Specimen.BLOOD)
+    assert decide(both(unjudged, blood)).finding is finding
+
+
+def test_a_threshold_reached_in_one_specimen_holds_whatever_the_other_shows() -> None:
+    marrow, blood = tally_of({NEUTROPHIL: 100}), tally_of({LYMPHOBLAST: 300}, specimen=Specimen.BLOOD)
+    assert decide(both(marrow, blood)).finding is Finding.CONSISTENT_WITH_ALL
 
 
 def test_nothing_read_is_insufficient() -> None:
