@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -107,17 +108,18 @@ def plan_slide(source: PixelSource, model: Model, spec: ReadingSpec, *, sha256: 
 
 def read_slide(
     source: PixelSource, plan: Plan, model: Model, *, skip: Collection[int] = frozenset()
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Yield the batches of the plan in order, leaving out those whose numbers are in `skip`.
 
     The next tile is read while the present one is segmented. Raises BadSlideError when pixels cannot be read.
     """
     reading = _prepare(plan)
     todo = [(no, tiles) for no, tiles in enumerate(reading.batches) if no not in skip]
-    pixels = _read_ahead(source, reading, [tile for _, tiles in todo for tile in tiles])
-    for no, tiles in todo:
-        found = [cell for tile in tiles for cell in _find_cells(next(pixels), tile, reading, model)]
-        yield Batch(no=no, cells=_call(found, reading.plane, model))
+    # Closed here even when a step raises: the source must not be closed while the other thread reads from it.
+    with closing(_read_ahead(source, reading, [tile for _, tiles in todo for tile in tiles])) as pixels:
+        for no, tiles in todo:
+            found = [cell for tile in tiles for cell in _find_cells(next(pixels), tile, reading, model)]
+            yield Batch(no=no, cells=_call(found, reading.plane, model))
 
 
 def _prepare(plan: Plan) -> _Reading:
@@ -146,7 +148,7 @@ def _tiles_in_order(
     return batches(tiles, document["tiles_per_batch"], document["order_seed"])
 
 
-def _read_ahead(source: PixelSource, reading: _Reading, tiles: Sequence[Tile]) -> Iterator[NDArray[np.uint8]]:
+def _read_ahead(source: PixelSource, reading: _Reading, tiles: Sequence[Tile]) -> Generator[NDArray[np.uint8]]:
     """Yield the pixels of each tile's read box, one tile ahead of the consumer; one thread owns the source."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
 

@@ -6,6 +6,7 @@ Every way a run can leave a worker is in `read_run`; whatever is not named there
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -155,11 +156,12 @@ def _read(claim: Claim, bench: Bench) -> None:
 
 def _write(claim: Claim, bench: Bench, heart: Heartbeat, source: PixelSource, plan: Plan, model: Model) -> None:
     written = batches.store_plan(bench.engine, claim, plan)
-    for batch in pipeline.read_slide(source, plan, model, skip=written):
-        heart.check()
-        batches.write_batch(bench.engine, claim, batch)
-        if bench.stopping():
-            raise _StoppingError
+    with closing(pipeline.read_slide(source, plan, model, skip=written)) as read:
+        for batch in read:
+            heart.check()
+            batches.write_batch(bench.engine, claim, batch)
+            if bench.stopping():
+                raise _StoppingError
 
 
 def _spec(claim: Claim, settings: WorkerSettings) -> pipeline.ReadingSpec:
