@@ -50,6 +50,7 @@ def make_engine(url: str, *, pool_size: int = 2, settings: DatabaseSettings | No
         pool_recycle=1800,
         isolation_level="READ COMMITTED",
         connect_args=_CONNECT,
+        hide_parameters=True,  # they may hold pseudonyms
         json_serializer=partial(dumps, allow_nan=False),
     )
     seconds = {

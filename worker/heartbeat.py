@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Engine
 
 from db import leases
-from db.errors import FencedError, UnavailableError
+from db.errors import FencedError
 from db.records import Claim
 
 log = structlog.get_logger(__name__)
@@ -51,8 +51,8 @@ class Heartbeat:
         while not self._stop.wait(self._every_s):
             try:
                 held = leases.heartbeat(self._engine, self._claim)
-            except UnavailableError:
-                log.warning("heartbeat failed", run_id=self._claim.run_id)
+            except Exception as error:  # a thread that dies in silence would lose the claim
+                log.warning("heartbeat failed", run_id=self._claim.run_id, error=type(error).__name__)
                 continue
             if not held:
                 self._lost.set()

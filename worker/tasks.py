@@ -17,11 +17,11 @@ from celery import Celery, signals
 
 from db import workers
 from db.config import DatabaseSettings
-from db.errors import UnavailableError
 from db.session import make_engine
 from worker import queues
 from worker.config import QueueSettings, StoreSettings, WorkerSettings
-from worker.errors import ServiceError
+from worker.errors import BadRequestError
+from worker.nets import cards
 from worker.nets.registry import load
 from worker.read_run import Bench, read_run
 from worker.staging import CacheSpec
@@ -35,8 +35,12 @@ _stopping = mmap.mmap(-1, 1)  # anonymous and shared: the main process sets it, 
 
 
 def create_app(settings: WorkerSettings | None = None) -> Celery:
-    """Return the Celery application with its task; children of its worker read one slide at a time."""
+    """Return the Celery application with its task; children of its worker read one slide at a time.
+
+    Raises MarrowlineError when a setting is absent or a weight file is altered.
+    """
     settings = settings or WorkerSettings()
+    _refuse_what_cannot_work(settings)
     app = queues.make_app(
         QueueSettings().broker_url.get_secret_value(),
         time_limit_s=settings.slide_time_limit_s,
@@ -47,6 +51,15 @@ def create_app(settings: WorkerSettings | None = None) -> Celery:
     signals.worker_shutting_down.connect(_on_shutdown, weak=False)
     signals.worker_process_init.connect(_on_child_start, weak=False)
     return app
+
+
+def _refuse_what_cannot_work(settings: WorkerSettings) -> None:
+    """Raise MarrowlineError when no slide could be read: a worker that starts all the same would eat messages."""
+    if DatabaseSettings().database_url is None:
+        raise BadRequestError("MARROWLINE_DATABASE_URL is not set: start with `marrowline up`, or name the server")
+    open_store(StoreSettings())
+    for name in cards.names(settings.models_dir):
+        cards.verified_bytes(cards.find(name, settings.models_dir))
 
 
 def _read_slide(run_id: object) -> None:
@@ -60,10 +73,9 @@ def _read_slide(run_id: object) -> None:
 def _bench() -> Bench:
     """Return this child's equipment; made on first use, because neither CUDA nor connections survive a fork."""
     settings, store_settings, database = WorkerSettings(), StoreSettings(), DatabaseSettings()
-    if database.database_url is None:
-        raise ServiceError("MARROWLINE_DATABASE_URL is not set: start with `marrowline up`, or name the server")
+    assert database.database_url is not None  # noqa: S101 - create_app refused to start without
     return Bench(
-        engine=make_engine(database.database_url.get_secret_value(), pool_size=2, settings=database),
+        engine=make_engine(database.database_url.get_secret_value(), pool_size=3, settings=database),
         store=open_store(store_settings),
         cache=CacheSpec(
             folder=store_settings.cache_dir,
@@ -94,6 +106,6 @@ def _announce() -> None:
     while True:
         try:
             workers.seen(bench.engine, bench.worker_id, socket.gethostname(), bench.settings.device)
-        except UnavailableError:
-            log.warning("could not announce this worker")
+        except Exception as error:  # a thread that dies in silence would make the worker look dead
+            log.warning("could not announce this worker", error=type(error).__name__)
         pause.wait(_SEEN_EVERY_S)
