@@ -22,13 +22,14 @@ def prepare(engine: Engine) -> str:
     """Migrate and make sure that a model is active; return its name.
 
     The configured model is activated at the first start, and later when `MARROWLINE_MODEL` names one; otherwise the
-    active one stays. A changed site scale holds for every lab from now on. Raises ModelError when the model's weights
-    are absent or altered.
+    active one stays. A site scale that is set holds for every lab from now on.
+    Raises ModelError when the model's weights are absent or altered.
     """
     migrate.upgrade(engine)
     settings = SchedulerSettings()
     with transaction(engine) as conn:
-        labs.set_site_mpp(conn, settings.site_mpp_um)
+        if "site_mpp_um" in settings.model_fields_set:
+            labs.set_site_mpp(conn, settings.site_mpp_um)
         active = models.active_model(conn)
     name = settings.model if active is None or "model" in settings.model_fields_set else active[1].name
     activate(engine, name)
