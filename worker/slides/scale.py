@@ -12,6 +12,8 @@ STEPS_PER_PX = 64
 """A factor is a whole number of 64ths: lattice squares then begin and end on whole level-0 px."""
 MIN_SIDE_UM = 7.0
 """Less than this holds no whole cell."""
+MAX_ENLARGED = 4.0
+"""A slide coarser than this many times the model's scale would be enlarged to blur."""
 _DECLARE = "State the scale in µm/px beside the file, with --mpp or as the site's default."
 
 
@@ -72,8 +74,11 @@ def plane_for(info: SlideInfo, scale: Scale, target_mpp_um: float) -> WorkingPla
     """Return the plane on which a model of `target_mpp_um` sees the slide.
 
     Raises:
-        BadSlideError: `too_small`, when no cell fits in the picture.
+        BadSlideError: `too_small`, when no cell fits in the picture; `too_coarse`, when nothing of a cell shows.
     """
+    if scale.mpp_um > MAX_ENLARGED * target_mpp_um:
+        cause = f"at {scale.mpp_um:g} µm/px ({scale.source}) a cell is a few px wide"
+        raise BadSlideError("too_coarse", cause, "Check the scale that was declared, or scan with more magnification.")
     if min(info.width_l0, info.height_l0) * scale.mpp_um < MIN_SIDE_UM:
         cause = f"it measures {info.width_l0} x {info.height_l0} px of {scale.mpp_um:g} µm, less than one cell"
         raise BadSlideError("too_small", cause, "Check the scale that was declared, or upload a larger field.")

@@ -37,8 +37,8 @@ def test_a_scale_is_never_guessed(declared: float | None, site: float | None) ->
 def test_the_plane_covers_the_slide_and_no_pixel_more(mpp_um: float, target: float, width: int, height: int) -> None:
     info = info_of(width, height)
     scale = Scale(mpp_um=mpp_um, source="header")
-    if min(width, height) * mpp_um < 7:
-        with pytest.raises(BadSlideError, match="too_small"):
+    if min(width, height) * mpp_um < 7 or mpp_um > 4 * target:
+        with pytest.raises(BadSlideError, match="too_small|too_coarse"):
             plane_for(info, scale, target)
         return
     plane = plane_for(info, scale, target)
@@ -52,3 +52,8 @@ def test_the_plane_covers_the_slide_and_no_pixel_more(mpp_um: float, target: flo
 def test_a_slide_at_the_target_keeps_its_pixels() -> None:
     plane = plane_for(info_of(1000, 700), Scale(mpp_um=0.25, source="header"), 0.25)
     assert (plane.factor, plane.box.width, plane.box.height) == (1.0, 1000, 700)
+
+
+def test_a_scale_mistyped_tenfold_is_refused_before_it_costs_hours() -> None:
+    with pytest.raises(BadSlideError, match="too_coarse"):
+        plane_for(info_of(2000, 2000), Scale(mpp_um=2.5, source="sidecar"), 0.25)
