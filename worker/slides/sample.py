@@ -23,10 +23,8 @@ def sample_fields(source: PixelSource, plane: WorkingPlane, readable: Readable) 
     stands in. Raises BadSlideError when pixels cannot be read.
     """
     width, height = min(_FIELD_PX, plane.width_work), min(_FIELD_PX, plane.height_work)
-    fields = [
-        read_tile(source, plane, _field(x, y, width, height, plane), _WHITE) for x, y in _centres(plane, readable)
-    ]
-    return np.concatenate(fields, axis=1)
+    boxes = dict.fromkeys(_field(x, y, width, height, plane) for x, y in _centres(plane, readable))
+    return np.concatenate([read_tile(source, plane, box, _WHITE) for box in boxes], axis=1)
 
 
 def _centres(plane: WorkingPlane, readable: Readable) -> list[tuple[int, int]]:

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import numpy as np
+
+from tests.support.slide_files import MemorySlide, plane_of, texture
+from worker.slides.sample import sample_fields
+from worker.slides.smear import readable_squares
+
+
+def test_a_small_field_is_sampled_once_and_whole() -> None:
+    slide = MemorySlide([texture(300, 400)])
+    plane = plane_of(slide.info, 64)
+    fields = sample_fields(slide, plane, readable_squares(slide, plane))
+    assert np.array_equal(fields, slide.levels[0])
+
+
+def test_a_large_slide_gives_several_fields_side_by_side() -> None:
+    slide = MemorySlide([texture(2100, 2300)])
+    plane = plane_of(slide.info, 64)
+    fields = sample_fields(slide, plane, readable_squares(slide, plane))
+    assert fields.shape[0] == 512
+    assert 2 <= fields.shape[1] // 512 <= 12
