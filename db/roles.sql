@@ -3,7 +3,7 @@
 -- so an owner without CREATEROLE finds them made by the administrator (deploy/).
 --
 --   marrowline_scheduler  registers slides, moves runs, stores verdicts; deletes no record
---   marrowline_worker     claims runs, writes cells and verdicts; sees no pseudonym; deletes only its own batches
+--   marrowline_worker     claims runs, writes cells and verdicts; cannot read patient.pseudonym; deletes own batches only
 --   marrowline_report     reads schema report, nothing else
 
 DO $$
