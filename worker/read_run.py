@@ -139,6 +139,8 @@ def _read(claim: Claim, bench: Bench) -> None:
         staged(bench.store, claim.obj, bench.cache, owner=f"{claim.run_id}.{claim.fence}") as file,
     ):
         heart.check()
+        if claim.sha256 not in (None, file.sha256):
+            raise ServiceError("the bytes that came are not those that this version had when it was first read")
         model = bench.load_model(claim.model_name)
         if model.card.weights_sha256 != claim.weights_sha256:
             raise ModelError(
