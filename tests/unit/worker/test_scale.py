@@ -38,7 +38,7 @@ def test_the_plane_covers_the_slide_and_no_pixel_more(mpp_um: float, target: flo
     info = info_of(width, height)
     scale = Scale(mpp_um=mpp_um, source="header")
     if min(width, height) * mpp_um < 7 or mpp_um > 4 * target:
-        with pytest.raises(BadSlideError, match="too_small|too_coarse"):
+        with pytest.raises(BadSlideError, match=r"too_small|too_coarse"):
             plane_for(info, scale, target)
         return
     plane = plane_for(info, scale, target)
