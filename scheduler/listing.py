@@ -18,16 +18,15 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, IntegrityError
 
 from db import runs
-from db.errors import NotAllowedError
 from db.facts import current_by_key
 from db.records import Decide, StoredObject
 from db.session import transact
 from scheduler.config import SchedulerSettings
+from scheduler.failures import OF_ONE_OBJECT, Failures, name_in_logs
 from scheduler.intake import RefusedError, fault_of_key, is_slide_key, slide_of_sidecar
-from scheduler.registration import PATIENCE_S, Door, take_in, told
+from scheduler.registration import PATIENCE_S, Door, take_in
 from worker.errors import ServiceError
 from worker.storage import ObjectStore
 
@@ -38,7 +37,6 @@ log = structlog.get_logger(__name__)
 _PAGE = 1000
 _MOST_REFUSALS = 100_000
 _MOST_ABSENT = 10_000
-_FAILURES_IN_SUCCESSION = 3
 _ANNOUNCE_S = 1.0
 
 
@@ -50,7 +48,7 @@ class ListingReport:
     new: tuple[int, ...]  # runs that became due
     refused: tuple[tuple[str, str], ...]  # key and reason, of objects not refused like this before
     missing: tuple[int, ...]  # slides whose object is gone
-    failed: int  # objects that could not be taken in this time
+    failed: int  # objects that could not be taken in, or asked for, this time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +121,7 @@ class _Comparison:
         self._seen = array("Q")
         self._new: list[int] = []
         self._refused: list[tuple[str, str]] = []
-        self._failed = 0
-        self._in_succession = 0
+        self._failures = Failures(door)
 
     def changes(self, page: list[StoredObject]) -> Iterator[_Change]:
         """Yield what the page shows to be new or changed, in the page's order."""
@@ -139,33 +136,38 @@ class _Comparison:
                 yield change
 
     def take_in(self, change: _Change) -> None:
-        """Register the object, or note why not; when that fails again and again, the error rises."""
+        """Register the object, or note why not; raises only when nothing could be registered now."""
         try:
             run_id = take_in(self._door, change.key, modified=change.modified)
         except RefusedError as refused:
             self._refuse(refused, change.fingerprint(self._memory.refused.get(change.key)))
-        except (ServiceError, NotAllowedError, DataError, IntegrityError) as error:
-            self._failed += 1
-            self._in_succession += 1
-            log.warning("not taken in", object=name_in_logs(change.key), error=told(error))
-            if self._in_succession >= _FAILURES_IN_SUCCESSION:
-                raise
+        except OF_ONE_OBJECT as error:
+            self._failures.note(change.key, error)
             return
         else:
             self._memory.refused.pop(change.key, None)
             if run_id is not None:
                 self._due(run_id)
-        self._in_succession = 0
+        self._failures.interrupted()
 
     def missing(self) -> tuple[int, ...]:
         """Mark and return the slides whose object was gone the last time and still is."""
         unseen = self._transact(self._unseen)
-        gone = [slide_id for slide_id, key in unseen if self._door.store.head(key) is None]
+        gone = [slide_id for slide_id, key in unseen if self._is_gone(key)]
         missing = tuple(slide_id for slide_id in gone if slide_id in self._memory.absent)
         for slide_id in missing:
             self._mark(slide_id)
         self._memory.absent = frozenset(gone).difference(missing)
         return missing
+
+    def _is_gone(self, key: str) -> bool:
+        try:
+            gone = self._door.store.head(key) is None
+        except ServiceError as error:
+            self._failures.note(key, error)
+            return False
+        self._failures.interrupted()
+        return gone
 
     def report(self, *, missing: tuple[int, ...] = ()) -> ListingReport:
         """Return what was found so far."""
@@ -176,7 +178,7 @@ class _Comparison:
             new=tuple(self._new),
             refused=tuple(self._refused),
             missing=missing,
-            failed=self._failed,
+            failed=self._failures.count,
         )
 
     def _sort(self, page: list[StoredObject]) -> tuple[dict[str, StoredObject], dict[str, StoredObject]]:
@@ -238,11 +240,6 @@ class _Comparison:
             if len(unseen) < _MOST_ABSENT and not _holds(seen, _digest(obj.key)):
                 unseen.append((slide_id, obj.key))
         return unseen
-
-
-def name_in_logs(key: str) -> str:
-    """Return a short name of a key that tells nothing of it: the start of its SHA-256."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def _pages(listing: Iterable[StoredObject]) -> Iterator[list[StoredObject]]:

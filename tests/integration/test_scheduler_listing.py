@@ -13,12 +13,13 @@ from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
 from db import runs
+from db.errors import NotAllowedError
 from db.records import RunState, StoredObject
 from db.session import transaction
 from scheduler import listing
 from scheduler.config import SchedulerSettings
 from scheduler.listing import ListingReport, Memory, reconcile
-from tests.support.rows import Standing, decide, read, scalar, standing, taken
+from tests.support.rows import Standing, decide, execute, read, scalar, standing, taken
 from worker.errors import ServiceError
 from worker.store_folder import FolderStore
 
@@ -303,29 +304,81 @@ def test_pages_make_no_difference(scheduler: Scheduler, lab: Engine, monkeypatch
     assert scalar(lab, "SELECT count(*) FROM slide WHERE declared_mpp_um = 0.5") == 10
 
 
-def test_one_object_that_the_store_does_not_give_stops_no_other(scheduler: Scheduler, lab: Engine) -> None:
-    class Flawed(FolderStore):
-        """A store that fails for some keys."""
+class Flawed(FolderStore):
+    """A store that fails for some keys, or for everything once it was asked for one of them."""
 
-        flawed: tuple[str, ...] = ()
+    flawed: tuple[str, ...] = ()
+    breaks = False
+    away = False
 
-        def read_small(self, key: str, limit: int = 65_536) -> bytes | None:
-            if key.removesuffix(".json") in self.flawed:
-                raise ServiceError("cannot say")
-            return super().read_small(key, limit)
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        if self.away:
+            raise ServiceError("away")
+        return super().list(prefix)
 
-    keys = [f"lab/patient/{name}.svs" for name in "abcdef"]
+    def head(self, key: str, version_id: str = "") -> StoredObject | None:
+        if key in self.flawed:
+            self.away = self.breaks
+            raise ServiceError("cannot say")
+        return super().head(key, version_id)
+
+
+@pytest.fixture
+def flawed(scheduler: Scheduler, lab: Engine) -> Scheduler:
+    return Scheduler(Flawed(Path(scheduler.store.name)), lab)
+
+
+def test_objects_that_the_store_does_not_give_stop_no_other(flawed: Scheduler, lab: Engine) -> None:
+    assert isinstance(flawed.store, Flawed)
+    keys = [f"lab/patient/{name}.svs" for name in "abcdefgh"]
+    flawed.store.put_bytes(keys[6], b"slide")
+    flawed.look()
     for key in keys:
-        scheduler.store.put_bytes(key, b"slide")
-    store = Flawed(Path(scheduler.store.name))
-    store.flawed = (keys[0], keys[1], keys[3])
-    report = Scheduler(store, lab).look()
-    assert (len(report.new), report.failed) == (3, 3)
-    store.flawed = tuple(keys)
-    with pytest.raises(ServiceError):
-        Scheduler(store, lab).look()
-    store.flawed = ()
-    assert len(Scheduler(store, lab).look().new) == 3
+        flawed.store.put_bytes(key, b"slide")
+    Path(flawed.store.name, keys[6]).unlink()
+    flawed.store.flawed = tuple(keys[:5])
+    first, second = flawed.look(), flawed.look()
+    assert (len(first.new), first.failed) == (2, 5)
+    assert (second.new, second.failed, len(second.missing)) == ((), 5, 1)
+    flawed.store.flawed = ()
+    assert (len(flawed.look().new), scalar(lab, "SELECT count(*) FROM slide WHERE state = 'current'")) == (5, 7)
+
+
+def test_objects_that_no_row_holds_stop_no_other(scheduler: Scheduler, lab: Engine) -> None:
+    execute(lab, "ALTER TABLE slide ADD CONSTRAINT narrow CHECK (key > 'lab/patient/d')")
+    for name in "abcde":
+        scheduler.store.put_bytes(f"lab/patient/{name}.svs", b"slide")
+    try:
+        report = scheduler.look()
+    finally:
+        execute(lab, "ALTER TABLE slide DROP CONSTRAINT narrow")
+    assert (len(report.new), report.failed) == (2, 3)
+
+
+def test_a_gone_object_that_cannot_be_asked_for_is_not_missing(flawed: Scheduler, lab: Engine) -> None:
+    assert isinstance(flawed.store, Flawed)
+    keys = [f"lab/patient/{name}.svs" for name in "abcde"]
+    for key in keys:
+        flawed.store.put_bytes(key, b"slide")
+    flawed.look()
+    for key in keys:
+        Path(flawed.store.name, key).unlink()
+    flawed.store.flawed = tuple(keys[:4])
+    assert [(report.failed, len(report.missing)) for report in (flawed.look(), flawed.look())] == [(4, 0), (4, 1)]
+    assert scalar(lab, "SELECT count(*) FROM slide WHERE state = 'current'") == 4
+
+
+def test_a_server_that_is_away_ends_the_comparison(flawed: Scheduler, lab: Engine) -> None:
+    assert isinstance(flawed.store, Flawed)
+    for name in "abcde":
+        flawed.store.put_bytes(f"lab/patient/{name}.svs", b"slide")
+    execute(lab, "DELETE FROM active_model")
+    with pytest.raises(NotAllowedError):
+        flawed.look()
+    flawed.store.flawed = ("lab/patient/a.svs", "lab/patient/b.svs", "lab/patient/c.svs")
+    flawed.store.breaks = True
+    with pytest.raises(ServiceError, match="away"):
+        flawed.look()
 
 
 def test_workers_are_told_while_a_long_listing_goes_on(store: FolderStore, lab: Engine) -> None:
