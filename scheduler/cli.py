@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import typer
+from pydantic_core import ValidationError
 from typer.core import TyperCommand, TyperGroup
 
 from db.errors import DatabaseError
@@ -112,9 +113,20 @@ def main() -> None:
     except BadRequestError as error:
         print(f"marrowline: {error}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
+    except ValidationError as error:
+        if not error.title.endswith("Settings"):
+            raise
+        print(f"marrowline: {_faults(error)}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
     except (MarrowlineError, DatabaseError) as error:
         print(f"marrowline: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
+
+
+def _faults(error: ValidationError) -> str:
+    """Return which variables are wrong and how; without their values, as some are secrets."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"MARROWLINE_{str(one['loc'][0]).upper()}: {one['msg']}" for one in faults)
 
 
 if __name__ == "__main__":

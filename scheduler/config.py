@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from db.records import Specimen
+
 
 class SchedulerSettings(BaseSettings):
     """How the scheduler finds slides and when it looks."""
@@ -16,7 +18,7 @@ class SchedulerSettings(BaseSettings):
 
     key_pattern: str = "{lab}/{patient}/{slide}"
     """How an object key names its lab and patient, below the bucket's prefix."""
-    default_specimen: str = "marrow"
+    default_specimen: Specimen = Specimen.MARROW
     """Specimen of a new lab's slides when neither sidecar nor command says otherwise."""
     site_mpp_um: float | None = Field(default=None, gt=0)
     """Scale of slides that state none, when all of the site's images come from one camera."""

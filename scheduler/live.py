@@ -15,9 +15,11 @@ from sqlalchemy.exc import DBAPIError
 from db import reports, workers
 from db.errors import UnavailableError
 from db.session import is_passing, make_engine, transaction
+from scheduler.config import SchedulerSettings
 from scheduler.embedded import stack as embedded
 from scheduler.embedded.home import StackError
 from scheduler.embedded.resolve import Stack
+from scheduler.registration import check_settings
 from worker.queues import QUEUE
 
 _READY_WAIT_S = 120.0
@@ -64,8 +66,9 @@ def _engine(url: str) -> Iterator[Engine]:
 def bring_up(stack: Stack, report: Callable[[str], None]) -> bool:
     """Start the stack and wait until every worker has announced itself; tell whether it had to be started.
 
-    Raises StackError when a part does not come up.
+    Raises BadRequestError when a setting cannot work, StackError when a part does not come up.
     """
+    check_settings(SchedulerSettings())
     started = embedded.start(stack, report)
     report("waiting for the workers")
     until = time.monotonic() + _READY_WAIT_S

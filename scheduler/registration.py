@@ -10,11 +10,12 @@ from sqlalchemy.exc import DBAPIError
 
 from db import facts as known_facts
 from db import runs
-from db.records import Decide, Specimen
+from db.records import Decide
 from db.session import sqlstate, transact
 from scheduler.config import SchedulerSettings
-from scheduler.intake import SIDECAR, RefusedError, facts_of
+from scheduler.intake import SIDECAR, RefusedError, check_pattern, facts_of
 from worker.errors import BadRequestError
+from worker.rules import RULES
 from worker.storage import ObjectStore
 
 PATIENCE_S = 5.0
@@ -35,10 +36,17 @@ class Door:
     decide: Decide
 
 
+def check_settings(settings: SchedulerSettings) -> None:
+    """Raise BadRequestError when no slide could be registered, or none judged, with these settings."""
+    check_pattern(settings.key_pattern)
+    if settings.rule not in RULES:
+        raise BadRequestError(f"MARROWLINE_RULE is {settings.rule!r}: give one of {', '.join(sorted(RULES))}")
+
+
 def lab_defaults(settings: SchedulerSettings) -> runs.LabDefaults:
     """Return what a new lab starts with."""
     return runs.LabDefaults(
-        specimen=Specimen(settings.default_specimen),
+        specimen=settings.default_specimen,
         site_mpp_um=settings.site_mpp_um,
         rule=settings.rule,
         max_attempts=settings.max_attempts,

@@ -21,8 +21,7 @@ from db.session import make_engine
 from scheduler.config import SchedulerSettings
 from scheduler.doorbell import CeleryDoorbell, Doorbell
 from scheduler.events import EventSource, Listing
-from scheduler.intake import check_pattern
-from scheduler.registration import Door, told
+from scheduler.registration import Door, check_settings, told
 from scheduler.sweep import LEAST_WAITING, sweep
 from worker import queues
 from worker.config import QueueSettings, StoreSettings
@@ -60,7 +59,7 @@ class _Duty:
 def line_from_settings(decide: Decide) -> Line:
     """Return the line that the environment describes. BadRequestError when a setting is absent or not usable."""
     settings, database = SchedulerSettings(), DatabaseSettings()
-    check_pattern(settings.key_pattern)
+    check_settings(settings)
     if database.database_url is None:
         raise BadRequestError("MARROWLINE_DATABASE_URL is not set: start with `marrowline up`, or name the server")
     return Line(

@@ -17,8 +17,9 @@ from scheduler.config import SchedulerSettings
 from scheduler.embedded.home import socket_path_fits
 from scheduler.embedded.orphans import living_supervisor, orphans
 from scheduler.embedded.resolve import Stack
+from scheduler.registration import check_settings
 from worker.config import StoreSettings, WorkerSettings
-from worker.errors import ModelError
+from worker.errors import BadRequestError, ModelError
 from worker.nets import cards
 
 _GIB = 2**30
@@ -84,6 +85,16 @@ def model() -> Check:
     except ModelError as error:
         return failed("model", str(error), "put the weights and their card in place, or set MARROWLINE_MODEL")
     return ok("model", f"{name}, SHA-256 {version.weights_sha256[:12]}… as its card says")
+
+
+def settings() -> Check:
+    """Check that the scheduler can work with its settings."""
+    chosen = SchedulerSettings()
+    try:
+        check_settings(chosen)
+    except BadRequestError as error:
+        return failed("settings", str(error), "correct the variable, or unset it for its default")
+    return ok("settings", f"rule {chosen.rule}, {chosen.default_specimen} unless a slide says otherwise")
 
 
 def home(stack: Stack) -> Check:

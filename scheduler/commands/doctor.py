@@ -18,7 +18,7 @@ _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "bold re
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check interpreter, packages, model, disk, home, servers and bucket. Exit 1 if anything stops the work."""
+    """Check interpreter, packages, model, settings, disk, home and servers. Exit 1 if anything stops the work."""
     done = []
     for check in _checks(resolve()):
         done.append(check)
@@ -40,6 +40,7 @@ def _checks(stack: Stack) -> Iterator[Check]:
     yield machine.packages()
     yield machine.libraries()
     yield machine.model()
+    yield machine.settings()
     for look in (machine.home, machine.disk, machine.sockets, machine.system_user, machine.leftovers):
         yield look(stack)
     yield machine.memory()

@@ -4,12 +4,14 @@ import resource
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
 from scheduler import cli
+from worker.rules import DEFAULT_RULE
 
 HEAVY = ("torch", "torchvision", "openslide", "cv2", "sqlalchemy", "celery", "boto3")
 
@@ -70,6 +72,21 @@ def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
 def test_a_misspelt_command_is_answered_with_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:
     exit_code_of("statsu")
     assert "'status'" in capsys.readouterr().err
+
+
+def test_a_setting_that_cannot_be_is_named_with_what_it_may_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MARROWLINE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(sys, "argv", ["marrowline", "up"])
+    for name, value, may_be in (("DEFAULT_SPECIMEN", "marow", "'marrow'"), ("RULE", "marrowline", DEFAULT_RULE)):
+        monkeypatch.setenv(f"MARROWLINE_{name}", value)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        monkeypatch.delenv(f"MARROWLINE_{name}")
+        said = capsys.readouterr().err
+        assert (end.value.code, f"MARROWLINE_{name}" in said, may_be in said) == (2, True, True)
+    assert not (tmp_path / "home").exists()
 
 
 def exit_code_of(*arguments: str) -> object:

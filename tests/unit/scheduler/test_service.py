@@ -6,15 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
 from db.session import make_engine
 from scheduler import service
+from scheduler.checks import machine
+from scheduler.checks.result import Status
 from scheduler.config import SchedulerSettings
 from scheduler.service import Line, serve
 from tests.support.rows import decide
 from worker.errors import BadRequestError, ServiceError
+from worker.rules import DEFAULT_RULE
 from worker.store_folder import FolderStore
 
 
@@ -96,8 +100,26 @@ def test_pauses_grow_to_a_minute(failures: int, least: float, most: float) -> No
     assert least <= service._pause_s(15.0, failures) <= most
 
 
-def test_settings_that_cannot_work_are_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "told"), [("KEY_PATTERN", "{case}", "KEY_PATTERN"), ("RULE", "marrowline-1", DEFAULT_RULE)]
+)
+def test_settings_that_cannot_work_are_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, told: str
+) -> None:
     monkeypatch.setenv("MARROWLINE_DATABASE_URL", "postgresql://host/name")
-    monkeypatch.setenv("MARROWLINE_KEY_PATTERN", "{case}")
-    with pytest.raises(BadRequestError, match="MARROWLINE_KEY_PATTERN"):
+    monkeypatch.setenv("MARROWLINE_BUCKET", str(tmp_path))
+    monkeypatch.setenv(f"MARROWLINE_{name}", value)
+    with pytest.raises(BadRequestError, match=told):
         service.line_from_settings(decide)
+    check = machine.settings()
+    assert (check.status, told in check.found) == (Status.FAILED, True)
+
+
+def test_the_settings_as_they_come_can_work() -> None:
+    assert machine.settings().status == Status.OK
+
+
+def test_an_unknown_specimen_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARROWLINE_DEFAULT_SPECIMEN", "marow")
+    with pytest.raises(ValidationError, match="'marrow'"):
+        SchedulerSettings()
