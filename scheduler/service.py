@@ -22,7 +22,7 @@ from scheduler.config import SchedulerSettings
 from scheduler.doorbell import CeleryDoorbell, Doorbell
 from scheduler.events import EventSource, Listing
 from scheduler.registration import Door, check_settings, told
-from scheduler.sweep import LEAST_WAITING, sweep
+from scheduler.sweep import LEAST_WAITING, SweepReport, forget_workers, sweep
 from worker import queues
 from worker.config import QueueSettings, StoreSettings
 from worker.errors import BadRequestError, ServiceError
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 _LONGEST_PAUSE_S = 60.0
 _REFILL_S = 0.25
-"""Pause between sweeps while as many messages wait as may: small slides would else wait for the next sweep."""
+"""First pause between sweeps while as many messages wait as may: small slides would else wait for the next sweep."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,9 @@ def serve(line: Line, stop: threading.Event, *, sources: Sequence[EventSource] |
     duties = [
         _Duty(name=source.name, work=source.poll, every_s=source.every_s, wake=threading.Event()) for source in sources
     ]
-    duties.append(_Duty(name="sweep", work=lambda: _sweep(line, stop), every_s=line.settings.sweep_s, wake=hurry))
+    duties.append(
+        _Duty(name="sweep", work=lambda: _sweep(line, stop, hurry), every_s=line.settings.sweep_s, wake=hurry)
+    )
     _run(duties, stop)
 
 
@@ -127,18 +129,34 @@ def _pause_s(every_s: float, failures: int) -> float:
     return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
 
-def _sweep(line: Line, stop: threading.Event) -> None:
-    """Sweep, and go on with short pauses as long as the workers are fed to the limit."""
+def _sweep(line: Line, stop: threading.Event, hurry: threading.Event) -> None:
+    """Sweep, and go on as long as the workers are fed to the limit: soon when they took something, else ever later.
+
+    They never run dry by that: what they are fed lasts each of them several times as long as until it takes one.
+    """
+    forget_workers(line.engine)
+    pause_s = _REFILL_S
     while True:
-        started = time.monotonic()
-        report = sweep(line.engine, line.bell, line.decide)
-        happened = report.expired or report.rung
-        (log.info if happened else log.debug)(
-            "swept",
-            expired=report.expired,
-            waiting=report.waiting,
-            rung=report.rung,
-            seconds=round(time.monotonic() - started, 3),
-        )
-        if report.waiting + report.rung < LEAST_WAITING or stop.wait(_REFILL_S):
+        report = _swept(line)
+        pause_s = _REFILL_S if report.rung else 2 * pause_s
+        if report.waiting + report.rung < LEAST_WAITING or pause_s > line.settings.sweep_s:
             return
+        hurry.wait(pause_s)
+        hurry.clear()
+        if stop.is_set():
+            hurry.set()  # whoever runs this waits for it, too
+            return
+
+
+def _swept(line: Line) -> SweepReport:
+    started = time.monotonic()
+    report = sweep(line.engine, line.bell, line.decide)
+    happened = report.expired or report.rung
+    (log.info if happened else log.debug)(
+        "swept",
+        expired=report.expired,
+        waiting=report.waiting,
+        rung=report.rung,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    return report

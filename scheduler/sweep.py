@@ -47,6 +47,11 @@ def sweep(engine: Engine, bell: Doorbell, decide: Decide) -> SweepReport:
     return SweepReport(expired=expired, waiting=len(waiting), rung=rung)
 
 
+def forget_workers(engine: Engine) -> None:
+    """Delete the workers that are long gone. Raises UnavailableError."""
+    transact(engine, workers.forget, patience_s=PATIENCE_S)
+
+
 def budget_for(live_workers: int) -> int:
     """Return how many messages may wait: enough that no worker idles, few enough that little is lost with them."""
     return max(LEAST_WAITING, _PER_WORKER * live_workers)
@@ -55,7 +60,6 @@ def budget_for(live_workers: int) -> int:
 def _expire(conn: Connection, decide: Decide) -> int:
     if not runs.sweep_lock(conn):
         return 0
-    workers.forget(conn)
     expired = runs.expire(conn, decide)
     for run_id in expired:
         log.warning("quarantined: its worker went silent in the last attempt", run_id=run_id)

@@ -7,18 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
+from db import workers
+from db.session import transaction
 from scheduler.config import SchedulerSettings
-from scheduler.doorbell import CeleryDoorbell
+from scheduler.doorbell import CeleryDoorbell, run_of
 from scheduler.service import Line, serve
 from tests.support.postgres import Server
 from tests.support.redis import RedisServer
-from tests.support.rows import decide, scalar
+from tests.support.rows import add_slide, decide, execute, scalar
 from worker import queues
 from worker.errors import ServiceError
 from worker.store_folder import FolderStore
@@ -109,6 +112,34 @@ def test_postgres_may_throw_out_its_clients(line: Line, lab: Engine, postgres: S
             time.sleep(0.1)
         _eventually(lambda: _waiting(line) == 5, "not all rung for")
     assert scalar(lab, "SELECT count(*) FROM run") == 5
+
+
+def test_nobody_is_asked_all_the_time_while_no_worker_takes_anything(line: Line, lab: Engine) -> None:
+    workers.seen(lab, "host:1:1", "host", "cpu")
+    execute(lab, "UPDATE worker SET seen_at = now() - interval '2 days'")
+    for name in range(12):
+        add_slide(lab, str(name))
+    rare = replace(line, settings=SchedulerSettings(sweep_s=30, list_s=30))
+    with capture_logs() as logs, _serving(rare):
+        _eventually(lambda: _waiting(line) == 8, "no messages")
+        time.sleep(4)
+    assert 2 <= sum(entry["event"] == "swept" for entry in logs) <= 5
+    with transaction(lab) as conn:
+        assert workers.live(conn, within_s=1e9) == 0
+
+
+def test_quick_workers_are_fed_between_two_sweeps(line: Line, lab: Engine, redis_server: RedisServer) -> None:
+    for name in range(40):
+        add_slide(lab, str(name))
+    rare = replace(line, settings=SchedulerSettings(sweep_s=30, list_s=30))
+    end = time.monotonic() + 15
+    with _serving(rare), redis_server.client() as client:
+        while (left := scalar(lab, "SELECT count(*) FROM run WHERE state = 'pending'")) and time.monotonic() < end:
+            for message in client.rpop(queues.QUEUE, 2) or ():
+                run_id = run_of(message)
+                execute(lab, f"UPDATE run SET state = 'cancelled' WHERE id = {run_id}")
+            time.sleep(0.3)
+    assert left == 0
 
 
 def test_logs_hold_no_pseudonym(line: Line) -> None:
