@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 
 from db import patients, steps
 from db.labs import LabDefaults, ensure_patient
@@ -22,6 +22,13 @@ def current_by_key(conn: Connection, bucket: str, keys: Collection[str]) -> dict
         slide.c.bucket == bucket, slide.c.key.in_(keys), slide.c.state == SlideState.CURRENT.value
     )
     return {row.key: steps.stored_object(row) for row in conn.execute(wanted)}
+
+
+def current_elsewhere(conn: Connection, bucket: str) -> dict[str, int]:
+    """Return how many current slides lie in each other bucket, by the buckets' names."""
+    other = (slide.c.bucket != bucket, slide.c.state == SlideState.CURRENT.value)
+    counts = select(slide.c.bucket, func.count()).where(*other).group_by(slide.c.bucket).order_by(slide.c.bucket)
+    return {row[0]: row[1] for row in conn.execute(counts)}
 
 
 def restate(

@@ -143,7 +143,7 @@ def _below(path: Path) -> Iterator[Path]:
 def _same_content(store: ObjectStore, obj: StoredObject, key: str, path: Path) -> bool:
     """Compare bytes in a folder; elsewhere the digest that S3 gives to what was uploaded in one piece."""
     if isinstance(store, FolderStore):
-        return filecmp.cmp(Path(store.name, *obj.key.split("/")), path, shallow=False)
+        return filecmp.cmp(Path(store.root, *obj.key.split("/")), path, shallow=False)
     return obj.key == key and obj.etag.strip('"') == _md5(path)
 
 

@@ -16,6 +16,8 @@ class StoreSettings(BaseSettings):
 
     bucket: str = ""
     """A folder, or `s3://bucket/prefix`."""
+    bucket_name: str = Field(default="", max_length=200, pattern=r"^[^\x00-\x1f]*$")
+    """What slides are known by that lie in a folder: stays when the folder moves; empty: its absolute path."""
     s3_endpoint: str | None = None
     s3_region: str | None = None
     s3_access_key: SecretStr | None = None

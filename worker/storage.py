@@ -32,7 +32,7 @@ class ObjectStore(Protocol):
 
     @property
     def name(self) -> str:
-        """What is stored as the slide's bucket: the bucket's name, or the folder's absolute path."""
+        """What is stored as the slide's bucket: the bucket's name; a folder's given name or its path."""
 
     @property
     def prefix(self) -> str:
@@ -72,7 +72,7 @@ def open_store(settings: StoreSettings) -> ObjectStore:
     if not settings.bucket:
         raise BadRequestError("MARROWLINE_BUCKET is not set: give a folder or s3://bucket/prefix")
     if "://" not in settings.bucket:
-        return FolderStore(Path(settings.bucket))
+        return FolderStore(Path(settings.bucket), name=settings.bucket_name)
     url = urlsplit(settings.bucket)
     if url.scheme != "s3" or not url.netloc or url.query or url.fragment:
         raise BadRequestError(f"MARROWLINE_BUCKET is {settings.bucket!r}: give a folder or s3://bucket/prefix")

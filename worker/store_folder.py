@@ -29,18 +29,23 @@ class FolderStore:
 
     prefix = ""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, name: str = "") -> None:
         self._root = root.expanduser().absolute()
-        self.name = str(self._root)
+        self.name = name or str(self._root)
+
+    @property
+    def root(self) -> Path:
+        """The folder, wherever it is now."""
+        return self._root
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield all visible files in byte order of their keys; see ObjectStore.list."""
         if not self._root.is_dir():
-            raise ServiceError(f"the bucket folder {self.name} is not there; create it or correct MARROWLINE_BUCKET")
+            raise ServiceError(f"the bucket folder {self._root} is not there; create it or correct MARROWLINE_BUCKET")
         unreadable: list[str] = []
         yield from self._walk("", prefix, unreadable)
         if unreadable:
-            raise ServiceError(f"{len(unreadable)} entries of the bucket folder {self.name} cannot be read")
+            raise ServiceError(f"{len(unreadable)} entries of the bucket folder {self._root} cannot be read")
 
     def head(self, key: str, version_id: str = "") -> StoredObject | None:  # noqa: ARG002 - folders keep one version
         """See ObjectStore.head."""

@@ -20,7 +20,6 @@ from scheduler.embedded.home import StackError
 from scheduler.embedded.orphans import living_supervisor
 from scheduler.embedded.resolve import Stack
 from scheduler.live import redis_client
-from worker.config import StoreSettings
 from worker.errors import MarrowlineError
 from worker.storage import open_store
 
@@ -31,7 +30,7 @@ _ANSWER_WAIT_S = 20.0
 def postgres(stack: Stack) -> Check:
     """Check the database server: the wheel's program, or the one that was named."""
     if stack.own_postgres and living_supervisor(stack.home) is None:
-        return _program("postgres", lambda: servers.postgres_command(stack.home)[0])
+        return _program("postgres", lambda: str(servers.postgres_program()))
     engine = make_engine(stack.database_url, pool_size=1)
     try:
         with transaction(engine) as conn:
@@ -73,7 +72,7 @@ def bucket(stack: Stack) -> Check:
     if stack.own_bucket and not stack.home.bucket.is_dir():
         return ok("bucket", f"{stack.bucket}, made by the first `marrowline up`")
     try:
-        store = open_store(StoreSettings(bucket=stack.bucket))
+        store = open_store(stack.store_settings)
         next(iter(store.list()), None)
     except MarrowlineError as error:
         return failed("bucket", str(error), "correct MARROWLINE_BUCKET, MARROWLINE_S3_ENDPOINT and the keys")

@@ -26,7 +26,6 @@ from scheduler.embedded.resolve import Stack, resolve
 from scheduler.live import bring_up, engine_of
 from scheduler.upload import put, stored
 from scheduler.waiting import wait_for
-from worker.config import StoreSettings
 from worker.storage import open_store
 
 
@@ -59,7 +58,7 @@ def demo(
 
 
 def _read(stack: Stack, slides: Sequence[DrawnSlide]) -> list[PatientReport]:
-    store = open_store(StoreSettings(bucket=stack.bucket))
+    store = open_store(stack.store_settings)
     planned = uploads(store, slides)
     for upload, sidecar in planned:
         put(store, upload, sidecar)

@@ -23,7 +23,7 @@ from scheduler.live import bring_up, engine_of
 from scheduler.prepare import activate
 from scheduler.upload import Case, Upload, plan_uploads, put, replaced, slide_files, stored
 from scheduler.waiting import wait_for
-from worker.config import StoreSettings, WorkerSettings
+from worker.config import WorkerSettings
 from worker.errors import BadRequestError
 from worker.nets import cards
 from worker.storage import ObjectStore, open_store
@@ -61,7 +61,7 @@ def run(
         with engine_of(stack) as engine:
             if model is not None:
                 activate(engine, model)
-            store = open_store(StoreSettings(bucket=stack.bucket))
+            store = open_store(stack.store_settings)
             uploads = plan_uploads(store, files, wanted)
             _refuse_replacing(engine, store, uploads, allowed=replace)
             ended = _read(engine, store, uploads, wanted.sidecar())

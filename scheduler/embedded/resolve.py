@@ -15,6 +15,9 @@ from worker.config import QueueSettings, StoreSettings, WorkerSettings
 _LOOK_EVERY_S = "2"
 """How often the embedded scheduler lists and sweeps: a folder and an idle database cost next to nothing."""
 
+_OWN_NAME = "bucket"
+"""The home may be moved: slides in its own bucket are not known by where that lies."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
@@ -27,7 +30,13 @@ class Stack:
     database_url: str = field(repr=False)
     broker_url: str = field(repr=False)
     bucket: str
+    bucket_name: str
     devices: tuple[str, ...]
+
+    @property
+    def store_settings(self) -> StoreSettings:
+        """The settings that open the same store, under the same name, as the stack's processes do."""
+        return StoreSettings(bucket=self.bucket, bucket_name=self.bucket_name)
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the stack's processes, with every `MARROWLINE_*` setting resolved."""
@@ -47,6 +56,7 @@ class Stack:
             "MARROWLINE_DATABASE_URL": self.database_url,
             "MARROWLINE_BROKER_URL": self.broker_url,
             "MARROWLINE_BUCKET": self.bucket,
+            "MARROWLINE_BUCKET_NAME": self.bucket_name,
             "MARROWLINE_CACHE_DIR": str(cache.absolute()),
         }
         if models is not None:
@@ -61,7 +71,8 @@ def resolve(home: Home | None = None) -> Stack:
     """Return the stack of a home, by default that of `MARROWLINE_HOME`; external servers are taken where set."""
     settings = HomeSettings()
     home = home or home_at(settings.home)
-    database, broker, bucket = DatabaseSettings().database_url, QueueSettings(), StoreSettings().bucket
+    database, broker, store = DatabaseSettings().database_url, QueueSettings(), StoreSettings()
+    bucket = store.bucket
     own_redis = "broker_url" not in broker.model_fields_set or not broker.broker_url
     return Stack(
         home=home,
@@ -71,6 +82,7 @@ def resolve(home: Home | None = None) -> Stack:
         database_url=database.get_secret_value() if database else database_url(home),
         broker_url=broker_url(home) if own_redis else broker.broker_url.get_secret_value(),
         bucket=_absolute(bucket) if bucket else str(home.bucket),
+        bucket_name=store.bucket_name or ("" if bucket else _OWN_NAME),
         devices=tuple(device.strip() for device in settings.devices.split(",") if device.strip()) or ("auto",),
     )
 

@@ -18,7 +18,9 @@ from db.records import RunState, StoredObject
 from db.session import transaction
 from scheduler import listing
 from scheduler.config import SchedulerSettings
+from scheduler.events import Listing
 from scheduler.listing import ListingReport, Memory, reconcile
+from scheduler.registration import Door
 from tests.support.rows import Standing, decide, execute, read, scalar, standing, taken
 from worker.errors import ServiceError
 from worker.store_folder import FolderStore
@@ -60,6 +62,22 @@ def _standing(engine: Engine, patient: str = "patient") -> Standing:
 
 def _slide(engine: Engine, column: str) -> object:
     return scalar(engine, f"SELECT {column} FROM slide JOIN run ON run.slide_id = slide.id")
+
+
+def test_slides_under_another_name_of_the_bucket_are_told_of_once(scheduler: Scheduler, lab: Engine) -> None:
+    scheduler.store.put_bytes(X, b"slide")
+    scheduler.look()
+    folder = Path(scheduler.store.name)
+    for store, slides in ((FolderStore(folder), []), (FolderStore(folder, name="bucket"), [1])):
+        door = Door(store=store, engine=lab, settings=SETTINGS, decide=decide)
+        source = Listing(door, announce=lambda: None, stopping=lambda: True)
+        with capture_logs() as logs:
+            source.poll()
+            source.poll()
+        warned = [entry for entry in logs if entry["event"] == "slides of another bucket count too"]
+        assert [entry["slides"] for entry in warned] == slides
+        assert all(f"MARROWLINE_BUCKET_NAME={folder}" in entry["remedy"] for entry in warned)
+        assert "patient/" not in str(logs)
 
 
 def test_each_object_version_is_registered_once(scheduler: Scheduler, lab: Engine) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.embedded.resolve import Stack, resolve
+from worker.storage import open_store
 
 SECRET = "s3cret"
 
@@ -40,6 +41,26 @@ def test_given_servers_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert (stack.own_postgres, stack.own_redis, stack.own_bucket) == (False, False, False)
     environment = stack.environment()
     assert {name: environment[f"MARROWLINE_{name}"] for name in given} == given
+
+
+def test_our_own_bucket_is_known_by_a_name_that_moving_the_home_does_not_change(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = []
+    for place in ("here", "there"):
+        stack = resolve_with(monkeypatch, tmp_path, {"HOME": place})
+        names.append(open_store(stack.store_settings).name)
+        assert stack.environment()["MARROWLINE_BUCKET_NAME"] == stack.bucket_name == names[-1]
+    assert names == ["bucket", "bucket"]
+
+
+@pytest.mark.parametrize(("given", "name"), [({}, ""), ({"BUCKET_NAME": "smears"}, "smears")])
+def test_a_folder_of_yours_has_the_name_you_give_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: dict[str, str], name: str
+) -> None:
+    stack = resolve_with(monkeypatch, tmp_path, {"BUCKET": "slides", **given})
+    assert stack.bucket_name == name
+    assert open_store(stack.store_settings).name == (name or str(tmp_path / "slides"))
 
 
 def test_a_secret_does_not_show_in_what_is_logged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.store_contract import ODD_KEYS, ObjectStoreContract
+from worker.config import StoreSettings
 from worker.errors import BadRequestError, ServiceError
-from worker.storage import ObjectStore
+from worker.storage import ObjectStore, open_store
 from worker.store_folder import FolderStore
 
 _WAYS_OUT = (
@@ -101,6 +102,21 @@ def test_a_bucket_may_itself_be_a_link(tmp_path: Path) -> None:
     assert store.name == str(tmp_path / "bucket")
     assert [obj.key for obj in store.list()] == ["x.svs"]
     assert store.read_small("x.svs") == b"x"
+
+
+def test_a_named_folder_keeps_its_name_wherever_it_lies(tmp_path: Path) -> None:
+    (_made(tmp_path / "here") / "x.svs").write_bytes(b"x")
+    settings = StoreSettings(bucket=str(tmp_path / "here"), bucket_name="smears")
+    before = open_store(settings).head("x.svs")
+    (tmp_path / "here").rename(tmp_path / "there")
+    after = open_store(settings.model_copy(update={"bucket": str(tmp_path / "there")}))
+    assert isinstance(after, FolderStore)
+    assert (after.name, after.root) == ("smears", tmp_path / "there")
+    assert before is not None
+    assert before.bucket == "smears"
+    assert after.head("x.svs") == before
+    with pytest.raises(ServiceError, match=str(tmp_path / "here")):
+        list(open_store(settings).list())
 
 
 def test_pipes_and_sockets_are_no_objects(tmp_path: Path) -> None:
