@@ -65,7 +65,7 @@ def take_in(door: Door, key: str, *, modified: datetime | None = None) -> int | 
     obj = door.store.head(key)
     if obj is None:
         return None
-    sidecar = _sidecar(door.store, key)
+    sidecar = sidecar_of(door.store, key)
     facts = facts_of(key, sidecar, door.settings, prefix=door.store.prefix)
     if modified is None:
         beside = door.store.head(key + SIDECAR) if sidecar is not None else None
@@ -88,7 +88,8 @@ def told(error: Exception) -> str:
     return str(error)
 
 
-def _sidecar(store: ObjectStore, key: str) -> bytes | None:
+def sidecar_of(store: ObjectStore, key: str) -> bytes | None:
+    """Return what lies beside the slide, None when nothing does. Raises RefusedError, ServiceError."""
     try:
         return store.read_small(key + SIDECAR)
     except BadRequestError as error:

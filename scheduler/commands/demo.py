@@ -65,7 +65,7 @@ def _read(stack: Stack, slides: Sequence[DrawnSlide]) -> list[PatientReport]:
     objects = [stored(store, upload) for upload, _ in planned]
     with engine_of(stack) as engine:
         with reading_bar() as tell:
-            wait_for(engine, objects, tell)
+            wait_for(engine, objects, tell, store=store)
         with transaction(engine) as conn:
             return reports.patients(conn, lab=slides[0].lab)
 

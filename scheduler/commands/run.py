@@ -97,7 +97,7 @@ def _read(engine: Engine, store: ObjectStore, uploads: Sequence[Upload], sidecar
         put(store, upload, sidecar)
     objects = [stored(store, upload) for upload in uploads]
     with reading_bar() as tell:
-        return wait_for(engine, objects, tell)
+        return wait_for(engine, objects, tell, store=store)
 
 
 def _show(found: list[reports.PatientReport], ended: Sequence[ObjectProgress], *, as_json: bool) -> None:
