@@ -94,8 +94,8 @@ def test_what_becomes_no_slide_ends_the_wait_with_the_reason(
 
 @pytest.mark.parametrize(("change", "code"), [("replaced", "superseded"), ("removed", "missing")])
 def test_what_stops_being_a_slide_ends_the_wait(lab: Engine, store: FolderStore, change: str, code: str) -> None:
-    for run_id in reconcile(store, lab, SchedulerSettings(), decide).new:
-        read(lab, run_id)
+    _, other = reconcile(store, lab, SchedulerSettings(), decide).new
+    read(lab, other)
     assert _wait(lab, store, change)[0].error_code == code
 
 
