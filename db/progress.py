@@ -11,7 +11,8 @@ from db.records import RunState, StoredObject
 
 _PROGRESS = text(
     """
-    SELECT wanted.key, slide.id AS slide_id, reading.state, reading.error_code, reading.error_cause,
+    SELECT wanted.key, slide.id AS slide_id, reading.state,
+           reading.error_code, reading.error_cause, reading.error_remedy,
            (reading.plan ->> 'n_tiles')::int AS tiles,
            least((reading.plan ->> 'n_tiles')::int, (reading.plan ->> 'tiles_per_batch')::int * written.batches)
              AS tiles_read,
@@ -41,6 +42,7 @@ class ObjectProgress:
     state: RunState | None
     error_code: str | None
     error_cause: str | None
+    error_remedy: str | None
     tiles: int | None
     tiles_read: int | None
     cells: int  # written so far

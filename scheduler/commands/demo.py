@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -74,28 +77,34 @@ def _show(found: Sequence[PatientReport], compared: Sequence[Comparison], home: 
     show_patients(found)
     screen.say()
     made = screen.table(
-        "beside the truth", "drawn", "cells", "drawn cells", "lymphoblasts", "plasma cells",
-        right=("cells", "drawn cells", "lymphoblasts", "plasma cells"),
+        "as drawn", "finding", "cells", "counted", "lymphoblasts", "plasma cells", right=("cells", "counted"),
     )  # fmt: skip
     for one in compared:
         made.add_row(
             one.patient,
             Text(finding_words(one.expected), style="green" if one.agrees else "bold red"),
-            f"{one.cells:,}",
-            f"{one.drawn:,} ({one.excess:+.1%})",
-            *(f"{100 * one.shares[name]:.1f} %" for name in ("lymphoblast", "plasma_cell")),
+            f"{one.drawn:,}",
+            f"{one.cells:,} ({one.excess:+.1%})",
+            *(f"{100 * one.shares[name]:.1f}" for name in ("lymphoblast", "plasma_cell")),
         )
     screen.say(made)
     screen.say()
     agreed = sum(one.agrees for one in compared)
     screen.say(f"{agreed} of {len(compared)} findings are what was drawn. Where to look next:")
-    here = f"MARROWLINE_HOME={shlex.quote(str(home))} marrowline"
+    screen.say(Text(f"  export MARROWLINE_HOME={shlex.quote(str(home))}"))
     for command in (
         "patients --json",
         "slides",
         "cells --patient MM-like --class plasma_cell",
-        'sql "SELECT cell_class, sum(called) FROM report.differential GROUP BY 1 ORDER BY 2 DESC"',
+        'sql "SELECT * FROM report.differential"',
     ):
-        screen.say(Text(f"  {here} {command}"))
+        screen.say(Text(f"  {_program()} {command}"))
     screen.say(Text(f"  slides as drawn, each with its truth: {home / 'drawn'}"))
     screen.close()
+
+
+def _program() -> str:
+    """Return how this command can be called again from here."""
+    called = Path(sys.argv[0])
+    known = called.name != "marrowline" or shutil.which(called.name) is not None
+    return "marrowline" if known else os.path.relpath(called)

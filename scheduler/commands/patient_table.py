@@ -43,10 +43,8 @@ def show_patients(reports: Sequence[PatientReport]) -> None:
     screen.say()
     versions = sorted({f"model {report.model_version}, rule {report.rule}" for report in reports})
     limits = ", ".join(f"{words} {limit}" for name, words in _SHARES.items() if (limit := _limit(name, reports)))
-    screen.say(
-        Text(f"Shares in % of counted cells, with exact 95 % intervals; limits: {limits or 'none'}", style="dim")
-    )
-    screen.say(Text("; ".join(versions), style="dim"))
+    screen.say(Text(f"Shares: % of counted cells, exact 95 % intervals; limits: {limits or 'none'}.", style="dim"))
+    screen.say(Text(f"{'; '.join(versions)}.", style="dim"))
 
 
 def finding_words(finding: str) -> str:

@@ -17,6 +17,7 @@ from scheduler.commands import case, screen
 from scheduler.commands.bar import reading_bar
 from scheduler.commands.patient_table import show_patients
 from scheduler.commands.screen import Json
+from scheduler.commands.trouble import show_trouble
 from scheduler.embedded import stack as embedded
 from scheduler.embedded.resolve import resolve
 from scheduler.live import bring_up, engine_of
@@ -108,10 +109,7 @@ def _show(found: list[reports.PatientReport], ended: Sequence[ObjectProgress], *
         show_patients(found)
     if bad and not as_json:
         screen.say()
-        made = screen.table("not read", "code", "cause", wrap=("not read", "cause"))
         for one in bad:
-            made.add_row(one.key, one.error_code, one.error_cause)
-        screen.say(made)
-        screen.say("`marrowline quarantine show FILE` says what to do.")
+            show_trouble(f"{one.slide_id}  {one.key}", one.error_code, one.error_cause, one.error_remedy)
     if not as_json:
         screen.close()

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -26,11 +26,11 @@ _PLAIN_WIDTH = 100
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console; a width is fixed only where no terminal has one."""
-    found = Console(stderr=stderr, highlight=False)
-    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=_PLAIN_WIDTH)
+    found = Console(stderr=stderr, highlight=False, markup=False)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, markup=False, width=_PLAIN_WIDTH)
 
 
-def say(text: str | Text | Table = "") -> None:
+def say(text: RenderableType = "") -> None:
     """Print to stdout."""
     console().print(text)
 
@@ -61,7 +61,7 @@ def table(*columns: str, right: Iterable[str] = (), wrap: Iterable[str] = ()) ->
     return made
 
 
-def facts(pairs: Mapping[str, str]) -> Table:
+def facts(pairs: Mapping[str, Text] | Mapping[str, str]) -> Table:
     """Return names and values below each other."""
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     made.add_column(style="dim", no_wrap=True)
@@ -71,16 +71,22 @@ def facts(pairs: Mapping[str, str]) -> Table:
     return made
 
 
-def rows_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Return any rows as a table: numbers to the right, everything else as text."""
-    listed = [list(row) for row in rows]
-    numeric = [
-        name for at, name in enumerate(columns) if listed and all(isinstance(row[at], int | float) for row in listed)
-    ]
-    made = table(*columns, right=numeric, wrap=[name for name in columns if name not in numeric])
+def show_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print any rows: as a table where its lines fit, one value per line where they do not."""
+    listed = [[cell(value) for value in row] for row in rows]
+    widths = [max([len(name), *(len(row[at]) for row in listed)]) for at, name in enumerate(columns)]
+    if sum(widths) + 2 * len(widths) > console().width:
+        for number, row in enumerate(listed, start=1):
+            say(Text(f"row {number}", style="bold"))
+            say(facts(dict(zip(columns, row, strict=True))))
+        return
+    made = table(*columns)
+    for at, column in enumerate(made.columns):
+        if listed and all(_is_number(row[at].plain) for row in listed):
+            column.justify = "right"
     for row in listed:
-        made.add_row(*(cell(value) for value in row))
-    return made
+        made.add_row(*row)
+    say(made)
 
 
 def cell(value: Any) -> Text:
@@ -105,6 +111,14 @@ def duration(seconds: float | None) -> str:
         if whole >= size:
             return f"{whole // size} {unit} {whole % size // part_size} {part}"
     return f"{whole} s"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text == NONE
+    return True
 
 
 def _overflow(name: str, wrap: set[str]) -> Any:

@@ -25,7 +25,7 @@ def sql(
     if as_json:
         screen.print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
-    screen.say(screen.rows_table(columns, rows))
+    screen.show_rows(columns, rows)
     screen.say()
     screen.say(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}")
     screen.close()

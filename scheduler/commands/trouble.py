@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.padding import Padding
+from rich.text import Text
 from sqlalchemy import Connection
 
 from db import reports, runs
@@ -48,13 +50,9 @@ def list_(lab: Lab = None, limit: Limit = 200, offset: Offset = 0, as_json: Json
     if as_json:
         screen.print_json(found)
         return
-    made = screen.table("id", "slide", "code", "cause", right=("id",), wrap=("slide", "cause"))
     for slide in found:
-        made.add_row(str(slide.slide_id), slide.key, slide.error_code, slide.reason)
-    screen.say(made if found else "Nothing is in quarantine.")
-    if found:
-        screen.say()
-        screen.say("`marrowline quarantine show ID` says what to do; `release ID` reads it again.")
+        show_trouble(f"{slide.slide_id}  {slide.key}", slide.error_code, slide.reason, slide.remedy)
+    screen.say("`marrowline quarantine release ID` reads a slide again." if found else "Nothing is in quarantine.")
     screen.close()
 
 
@@ -99,6 +97,13 @@ def release(
                 raise BadRequestError(f"{slide.key} is {slide.state}, not in quarantine; see `marrowline retry`")
             _requeue(conn, slide)
     _say_due(stack, chosen, as_json=as_json)
+
+
+def show_trouble(name: str, code: str | None, cause: str | None, remedy: str | None) -> None:
+    """Print what is wrong with a slide, and what to do, below its name."""
+    screen.say(Text(name, style="bold"))
+    pairs = {code or screen.NONE: cause or screen.NONE, "to do": remedy or screen.NONE}
+    screen.say(Padding(screen.facts(pairs), (0, 0, 1, 2)))
 
 
 def _one(conn: Connection, name: str) -> SlideReport:

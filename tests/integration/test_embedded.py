@@ -176,12 +176,11 @@ def test_two_homes_never_meet_and_a_stopped_one_leaves_nothing_but_its_data(fres
 def test_neither_interruption_nor_haste_nor_old_traces_stop_a_start(fresh: Line) -> None:
     home, call = home_at(fresh.home), [str(COMMAND), "up"]
     interrupted = subprocess.Popen(call, env=dict(fresh.environment), start_new_session=True)
-    eventually(home.state_file.is_file, within_s=30, what="the start has begun")
+    eventually((home.postgres / "PG_VERSION").is_file, within_s=30, what="the start has begun")
     os.killpg(interrupted.pid, signal.SIGINT)
     assert interrupted.wait(30) != 0
     fresh.json("down")
 
-    home.postgres.mkdir(parents=True, exist_ok=True)
     (home.postgres / "postmaster.pid").write_text(f"{os.getpid()}\n{home.postgres}\n0\n5432\n\n\n0 0\nready\n")
     (home.redis / "appendonly.aof").write_bytes(b"no queue file at all")
     both = [subprocess.Popen(call, env=dict(fresh.environment), stdout=subprocess.DEVNULL) for _ in range(2)]

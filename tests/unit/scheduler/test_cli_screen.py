@@ -58,6 +58,26 @@ def test_durations_read_well(seconds: float | None, words: str) -> None:
 
 
 def test_rows_of_a_query_line_up(capsys: pytest.CaptureFixture[str]) -> None:
-    screen.say(screen.rows_table(["name", "n"], [("a", 1), ("bb", 22), (None, 333)]))
+    screen.show_rows(["name", "n"], [("a", 1), ("bb", 22), (None, 333)])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines == ["name    n", "a       1", "bb     22", "-     333"]
+
+
+def test_rows_too_wide_for_the_screen_stand_one_value_to_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.show_rows(["first", "second"], [("x" * 70, "y" * 70)])
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
+        "row 1",
+        f"first   {'x' * 70}",
+        f"second  {'y' * 70}",
+    ]
+
+
+def test_a_query_without_rows_shows_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.show_rows(["a", "b"], [])
+    assert capsys.readouterr().out.split() == ["a", "b"]
+
+
+def test_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.say("pip install 'marrowline[worker]'")
+    screen.show_rows(["a"], [("[red]",)])
+    assert capsys.readouterr().out.split() == ["pip", "install", "'marrowline[worker]'", "a", "[red]"]

@@ -74,4 +74,11 @@ def test_who_does_not_end_when_asked_is_ended() -> None:
         stubborn.stdout.readline()
         process = psutil.Process(stubborn.pid)
         processes.stop([process], first=signal.SIGTERM, wait_s=0.3)
-        assert not process.is_running()
+        assert not processes.runs(process)
+
+
+def test_a_zombie_is_not_waited_for() -> None:
+    with subprocess.Popen(SLEEP) as child:
+        began = time.monotonic()
+        processes.stop([psutil.Process(child.pid)], first=signal.SIGTERM, wait_s=30)
+        assert time.monotonic() - began < 5

@@ -14,6 +14,7 @@ def one(state: RunState | None = None, **known: int | str) -> ObjectProgress:
         "slide_id": None,
         "error_code": None,
         "error_cause": None,
+        "error_remedy": None,
         "tiles": None,
         "tiles_read": None,
         "cells": 0,
