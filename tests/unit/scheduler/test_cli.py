@@ -1,19 +1,29 @@
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import typer
 
 from scheduler import cli
 from worker.rules import DEFAULT_RULE
 
 HEAVY = ("torch", "torchvision", "openslide", "cv2", "sqlalchemy", "celery", "boto3")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """Calling a command sets how loud this process logs; other tests read what is logged."""
+    yield
+    structlog.reset_defaults()
 
 
 def loaded_by(*arguments: str) -> tuple[float, str, list[str]]:
@@ -74,18 +84,16 @@ def test_a_misspelt_command_is_answered_with_the_right_one(capsys: pytest.Captur
     assert "'status'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "may_be"), [("DEFAULT_SPECIMEN", "marow", "'marrow'"), ("RULE", "marrowline", DEFAULT_RULE)]
+)
 def test_a_setting_that_cannot_be_is_named_with_what_it_may_be(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, name: str, value: str, may_be: str
 ) -> None:
-    monkeypatch.setenv("MARROWLINE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(sys, "argv", ["marrowline", "up"])
-    for name, value, may_be in (("DEFAULT_SPECIMEN", "marow", "'marrow'"), ("RULE", "marrowline", DEFAULT_RULE)):
-        monkeypatch.setenv(f"MARROWLINE_{name}", value)
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        monkeypatch.delenv(f"MARROWLINE_{name}")
-        said = capsys.readouterr().err
-        assert (end.value.code, f"MARROWLINE_{name}" in said, may_be in said) == (2, True, True)
+    settings = {"MARROWLINE_HOME": str(tmp_path / "home"), f"MARROWLINE_{name}": value}
+    command = [sys.executable, "-m", "scheduler.cli", "up"]
+    done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    assert (done.returncode, f"MARROWLINE_{name}" in done.stderr, may_be in done.stderr) == (2, True, True)
     assert not (tmp_path / "home").exists()
 
 
