@@ -5,13 +5,14 @@ S3_VENV := .venv-s3
 BIN := $(VENV)/bin
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test unit lint format clean
+.PHONY: demo test slow unit lint format clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help:
 	@echo "make demo    drawn smears of three patients through the whole line (needs Python 3.11+)"
-	@echo "make test    all tests, on real servers that it installs into $(VENV) and $(S3_VENV)"
+	@echo "make test    the tests, on real servers that it installs into $(VENV) and $(S3_VENV)"
+	@echo "make slow    the tests that take many minutes: a thousand slides"
 	@echo "make unit    the unit tests alone"
 	@echo "make lint    ruff, mypy --strict, import rules"
 	@echo "make clean   stop the embedded stack and remove environments and caches"
@@ -40,7 +41,10 @@ demo: $(VENV)/.runtime
 	$(BIN)/marrowline demo --dir .marrowline/demo
 
 test: $(VENV)/.dev $(S3_VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not slow'
+
+slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/unit

@@ -1,0 +1,95 @@
+"""A slide in, a verdict out, as the lab sees it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from db.records import CellClass
+from tests.support.line import Line, eventually, started
+from tests.support.smears import write_smear
+from tests.support.swift import S3Server
+
+ALL_LIKE = {CellClass.LYMPHOBLAST: 180, CellClass.NEUTROPHIL: 60, CellClass.ERYTHROBLAST: 40}
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    with started(tmp_path_factory.mktemp("line") / "home") as line:
+        yield line
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("slides")
+    return [write_smear(folder / f"{n}.tif", seed=n, side_px=3072, composition=ALL_LIKE) for n in (1, 2)]
+
+
+def test_a_leukaemic_marrow_is_found_with_its_reasons(line: Line, slides: list[Path]) -> None:
+    (patient,) = line.json("run", *slides, "--patient", "ALL-1", "--specimen", "marrow")
+    assert patient["finding"] == "consistent_with_ALL"
+    assert patient["cells"] == pytest.approx(560, rel=0.03)
+    blasts = patient["shares"]["lymphoblast"]
+    assert blasts["ci_low"] < blasts["value"] < blasts["ci_high"]
+    assert blasts["value"] == pytest.approx(360 / 560, abs=0.12)  # a cell not called counts below the line only
+
+
+def test_a_finished_patient_who_gets_a_bad_slide_is_incomplete(line: Line, slides: list[Path], tmp_path: Path) -> None:
+    line.json("run", *slides, "--patient", "ALL-2", "--specimen", "marrow")
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(b"not a slide")
+    (patient,) = line.json("run", bad, "--patient", "ALL-2", "--specimen", "marrow", exit_code=3)
+    assert (patient["finding"], patient["slides_quarantined"]) == ("incomplete", 1)
+    (entry,) = line.json("quarantine", "list")
+    assert entry["error_code"]
+    assert entry["remedy"]
+
+
+def test_a_deleted_slide_makes_the_finding_incomplete(line: Line, slides: list[Path]) -> None:
+    line.json("run", slides[0], "--patient", "GONE-1", "--specimen", "marrow")
+    (stored,) = (line.home / "bucket").glob("*/GONE-1/*.tif")
+    stored.unlink()
+
+    def incomplete() -> bool:
+        (patient,) = line.json("patients", "--patient", "GONE-1")
+        return bool(patient["finding"] == "incomplete")
+
+    eventually(incomplete, within_s=30, what="the missing slide shows in the finding")
+
+
+def test_an_upload_to_s3_is_answered_in_sql(slides: list[Path], tmp_path: Path, s3_server: S3Server) -> None:
+    bucket = s3_server.make_bucket()
+    settings = s3_server.settings(bucket)
+    assert settings.s3_access_key is not None
+    assert settings.s3_secret_key is not None
+    keys = {
+        "s3_endpoint": settings.s3_endpoint or "",
+        "s3_access_key": settings.s3_access_key.get_secret_value(),
+        "s3_secret_key": settings.s3_secret_key.get_secret_value(),
+    }
+    with started(tmp_path / "home", bucket=f"s3://{bucket}", **keys) as line:
+        client = boto3.client(
+            "s3",
+            endpoint_url=keys["s3_endpoint"],
+            aws_access_key_id=keys["s3_access_key"],
+            aws_secret_access_key=keys["s3_secret_key"],
+            region_name="us-east-1",
+        )
+        for slide in slides:
+            client.upload_file(str(slide), bucket, f"lab-a/ALL-3/{slide.name}")
+        query = "SELECT finding, slides_done FROM report.patients WHERE lab = 'lab-a' AND patient = 'ALL-3'"
+        answer = [{"finding": "consistent_with_ALL", "slides_done": 2}]
+        eventually(lambda: line.sql(query) == answer, within_s=120, what="the finding is in SQL")
+
+
+def test_a_folder_of_copies_is_read_once(line: Line, slides: list[Path], tmp_path: Path) -> None:
+    again = tmp_path / "again" / slides[0].name
+    again.parent.mkdir()
+    shutil.copy2(slides[0], again)
+    first = line.json("run", slides[0], "--patient", "TWICE")
+    assert line.json("run", again, "--patient", "TWICE")[0]["cells"] == first[0]["cells"]
+    assert len(line.json("slides", "--patient", "TWICE")) == 1
