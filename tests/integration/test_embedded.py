@@ -53,7 +53,8 @@ def status(line: Line) -> dict[str, Any]:
 
 
 def pids(line: Line) -> dict[str, int | None]:
-    return {part["name"]: part["pid"] for part in status(line)["parts"]}
+    state = home_at(line.home).read_state() or {"parts": []}
+    return {part["name"]: part["process"]["pid"] if part["process"] else None for part in state["parts"]}
 
 
 def up_with_all_parts(line: Line) -> bool:
@@ -90,14 +91,19 @@ def test_a_killed_part_comes_back(line: Line, name: str) -> None:
     assert line.sql("SELECT count(*) AS n FROM report.patients") == [{"n": 0}]
 
 
+def children_of_worker(line: Line) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pids(line)["worker"]).children()]
+    except psutil.NoSuchProcess:
+        return []
+
+
 def test_a_killed_worker_child_is_replaced(line: Line) -> None:
-    main = psutil.Process(pids(line)["worker"])
-    (child,) = main.children()
-    child.kill()
+    eventually(lambda: len(children_of_worker(line)) == 1, within_s=AGAIN_WITHIN_S, what="the worker has a child")
+    (child,) = children_of_worker(line)
+    kill(child)
     eventually(
-        lambda: [one.pid for one in main.children()] not in ([], [child.pid]),
-        within_s=AGAIN_WITHIN_S,
-        what="the worker has a new child",
+        lambda: children_of_worker(line) not in ([], [child]), within_s=AGAIN_WITHIN_S, what="it has a new child"
     )
 
 
