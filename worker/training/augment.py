@@ -24,7 +24,7 @@ def augmented(crop: Pixels, context: Pixels, out_px: int, rng: Generator) -> Pix
     in the middle, within 5 px.
     """
     out = _moved(crop, out_px, rng)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         out = _in_other_surroundings(out, _moved(context, out_px, rng), rng)
     out = _restained(out, rng)
     for chance, change in _DEGRADATIONS:
@@ -40,9 +40,9 @@ def centred(crop: Pixels, out_px: int) -> Pixels:
 
 
 def _moved(crop: Pixels, out_px: int, rng: Generator) -> Pixels:
-    """Turn by any angle, mirror, scale by up to a sixth (µm/px is often an estimate), shift by up to 5 px."""
+    """Turn by any angle, mirror, scale by up to a seventh (µm/px is often an estimate), shift by up to 5 px."""
     angle = rng.uniform(0, 2 * np.pi)
-    scale_x, scale_y = np.exp(rng.uniform(-0.15, 0.15) + rng.uniform(-0.04, 0.04, size=2))
+    scale_x, scale_y = np.exp(rng.uniform(-0.12, 0.12) + rng.uniform(-0.04, 0.04, size=2))
     mirror = -1 if rng.random() < 0.5 else 1
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = turn @ np.diag([mirror * scale_x, scale_y])
@@ -69,12 +69,12 @@ def _in_other_surroundings(crop: Pixels, context: Pixels, rng: Generator) -> Pix
 def _restained(crop: Pixels, rng: Generator) -> Pixels:
     """Mix and scale the optical densities of the three channels, then tint the light."""
     density = -np.log((crop.astype(np.float32) + 1) / 256)
-    mixing = np.eye(3) + rng.normal(0, 0.07, (3, 3))
-    mixing *= np.exp(rng.normal(0, 0.12, 3)) * np.exp(rng.normal(0, 0.15))
+    mixing = np.eye(3) + rng.normal(0, 0.05, (3, 3))
+    mixing *= np.exp(rng.normal(0, 0.09, 3)) * np.exp(rng.normal(0, 0.12))
     light = np.exp(rng.normal(0, 0.05, 3) + min(0.05, rng.normal(0, 0.08)))
     changed = 256 * light * np.exp(-np.maximum(density @ mixing.astype(np.float32), 0)) - 1
     out = np.clip(changed, 0, 255).astype(np.uint8)
-    return _hue_shifted(out, rng) if rng.random() < 0.5 else out
+    return _hue_shifted(out, rng) if rng.random() < 0.4 else out
 
 
 def _hue_shifted(crop: Pixels, rng: Generator) -> Pixels:
@@ -85,7 +85,7 @@ def _hue_shifted(crop: Pixels, rng: Generator) -> Pixels:
 
 
 def _blurred(crop: Pixels, rng: Generator) -> Pixels:
-    return np.asarray(cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.3, 1.6)), dtype=np.uint8)
+    return np.asarray(cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.3, 1.3)), dtype=np.uint8)
 
 
 def _coarsened(crop: Pixels, rng: Generator) -> Pixels:
@@ -113,9 +113,9 @@ def _jpeg(crop: Pixels, rng: Generator) -> Pixels:
 
 
 _DEGRADATIONS: tuple[tuple[float, _Change], ...] = (
-    (0.35, _blurred),
-    (0.25, _coarsened),
-    (0.2, _sharpened),
-    (0.25, _noisy),
-    (0.35, _jpeg),
+    (0.25, _blurred),
+    (0.15, _coarsened),
+    (0.15, _sharpened),
+    (0.15, _noisy),
+    (0.25, _jpeg),
 )

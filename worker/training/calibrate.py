@@ -23,7 +23,7 @@ def best_temperature(found: Probabilities, crops: CropSet) -> float:
 
 
 def abstain_limit(
-    found: Probabilities, crops: CropSet, *, accepted_risk: float = 0.05, least_coverage: float = 0.9
+    found: Probabilities, crops: CropSet, *, accepted_risk: float = 0.05, least_coverage: float = 0.95
 ) -> float:
     """Return the lowest limit at which at most `accepted_risk` of the calls above it are wrong.
 

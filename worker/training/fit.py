@@ -31,9 +31,10 @@ _DRAWN_SMEARS = 32
 _VAL_PER_LABEL = 40
 
 
-def train_classifier(data: Path, out: Path, work: Path, recipe: loop.Recipe) -> ModelFiles:
+def train_classifier(data: Path, out: Path, work: Path, recipe: loop.Recipe, *, note: str = "") -> ModelFiles:
     """Train on the data sets below `data` and write weights, card and model card as `out` and beside it.
 
+    `note` is said on the card after the limits.
     Raises ValueError when `data` holds none of the known sets, or `work` a training with another recipe.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -43,7 +44,7 @@ def train_classifier(data: Path, out: Path, work: Path, recipe: loop.Recipe) -> 
     net = loop.fit(parts["train"], val, recipe, work / "state")
     halve(net)
     card = _calibrated(net, val, recipe, out.stem)
-    card = replace(card, data=_counts(parts), figures=_figures(net, card, parts))
+    card = replace(card, data=_counts(parts), figures=_figures(net, card, parts), limits=f"{LIMITS} {note}".strip())
     files = save(net, card, out.parent)
     out.with_suffix(".md").write_text(model_card(files.card), encoding="utf-8")
     return files
@@ -83,7 +84,6 @@ def _calibrated(net: Hybrid, val: CropSet, recipe: loop.Recipe, name: str) -> Ca
         temperature=temperature,
         abstain_below=calibrate.abstain_limit(found, val),
         seed=recipe.seed,
-        limits=LIMITS,
         terms=TERMS,
     )
 
@@ -118,12 +118,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, help="where crops and state are kept; default: beside --out")
     parser.add_argument("--epochs", type=int, default=loop.Recipe.epochs)
     parser.add_argument("--seed", type=int, default=loop.Recipe.seed)
+    parser.add_argument("--note", default="", help="said on the card after the limits")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
     recipe = loop.Recipe(epochs=chosen.epochs, seed=chosen.seed)
     work = chosen.work or chosen.out.with_suffix(".training")
-    files = train_classifier(chosen.data, chosen.out, work, recipe)
+    files = train_classifier(chosen.data, chosen.out, work, recipe, note=chosen.note)
     print(f"{files.weights}: {files.weights.stat().st_size} bytes, SHA-256 {files.card.weights_sha256}")
 
 

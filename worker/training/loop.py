@@ -31,8 +31,8 @@ class Recipe:
     channels: tuple[int, ...] = QUARTER
     input_px: int = 80
     early_px: int = 64  # input of the first epochs, for speed; the µm/px stay
-    early_share: float = 0.7  # of the epochs
-    epochs: int = 20
+    early_share: float = 0.85  # of the epochs
+    epochs: int = 34
     draws: int = 3000  # crops an epoch
     batch: int = 32
     peak_lr: float = 1.5e-3

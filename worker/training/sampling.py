@@ -11,33 +11,45 @@ from numpy.typing import NDArray
 
 from worker.cells.preprocess import to_input
 from worker.training.augment import augmented
-from worker.training.data import CropSet
+from worker.training.data import CropSet, is_drawn
 
 MEAN = (0.78, 0.70, 0.78)
 STD = (0.17, 0.20, 0.15)
 """Of RGB / 255, rounded, over the training crops; they go onto the card."""
 _PARTIAL_WEIGHT = 0.5
 """How often a label of several classes, or an outlier, is drawn beside one that names a class."""
-_DRAWN_WEIGHT = 0.5
-"""How much a drawn source pulls beside a photographed one: drawn cells are many and easy."""
+_DRAWN_SHARE = 0.3
+"""Share of drawn cells in an epoch: they are many and easy, but only they show every class."""
 
 TrainingBatch = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
 def weights(crops: CropSet) -> NDArray[np.float64]:
-    """Return each crop's chance to be drawn: even over labels, and over a label's sources by the root of their size."""
-    keys = crops.keys()
+    """Return each crop's chance to be drawn.
+
+    Drawn and photographed crops are balanced apart, so that neither kind speaks for a class. Within a kind the chance
+    is even over labels, and over a label's sources by the root of their size.
+    """
     chances = np.zeros(len(crops), dtype=np.float64)
+    drawn = is_drawn(crops)
+    for rows, share in ((drawn, _DRAWN_SHARE), (np.logical_not(drawn), 1 - _DRAWN_SHARE)):
+        if rows.any():
+            within = _balanced(crops.where(rows))
+            chances[rows] = share * within / within.sum()
+    return np.asarray(chances / chances.sum(), dtype=np.float64)
+
+
+def _balanced(crops: CropSet) -> NDArray[np.float64]:
+    keys, chances = crops.keys(), np.zeros(len(crops), dtype=np.float64)
     for label in np.unique(keys):
         rows = keys == label
         names, counts = np.unique(crops.source[rows], return_counts=True)
-        pulls = np.sqrt(counts) * np.where(np.char.startswith(names, "drawn"), _DRAWN_WEIGHT, 1.0)
-        shares = pulls / pulls.sum()
+        shares = np.sqrt(counts) / np.sqrt(counts).sum()
         for name, share, count in zip(names, shares, counts, strict=True):
             chances[rows & (crops.source == name)] = share / count
         if crops.allowed[rows][0].sum() != 1:
             chances[rows] *= _PARTIAL_WEIGHT
-    return np.asarray(chances / chances.sum(), dtype=np.float64)
+    return chances
 
 
 def epoch(crops: CropSet, *, draws: int, batch: int, input_px: int, rng: Generator) -> Iterator[TrainingBatch]:

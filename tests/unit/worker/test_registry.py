@@ -76,5 +76,20 @@ def test_a_device_that_is_not_there_is_refused() -> None:
             chosen_device("cuda:0")
 
 
+def test_the_shipped_weights_fit_their_card_and_stay_small() -> None:
+    model = load("hybrid-quarter", None, "cpu")
+    assert find("hybrid-quarter").weights.stat().st_size <= 4_000_000
+    assert model.net.head.out_features == len(model.card.classes)
+    assert "not for diagnostic procedures" in model.card.limits
+    assert "CC BY-NC-SA" in model.card.terms
+
+
+def test_the_shipped_figures_stand_beside_the_colour_only_baseline() -> None:
+    figures = find("hybrid-quarter").card.figures
+    reached = figures["photographed"]["balanced_accuracy"]
+    assert reached > figures["colour_only_baseline_balanced_accuracy"] + 0.1
+    assert min(figures["photographed"]["recall"][c] for c in ("lymphoblast", "plasma_cell")) >= 0.85
+
+
 def _rewrite(folder: Path, card: Card, **changes: object) -> None:
     write_card(replace(card, **changes), folder / "tiny.json")  # type: ignore[arg-type]

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.support.crops import discs, one_of_each
 from worker.cells.classify import classify
-from worker.nets.hybrid import scaled
+from worker.nets.hybrid import Hybrid, scaled
 from worker.nets.registry import load
 from worker.training import fit
 from worker.training.augment import centred
@@ -48,6 +49,13 @@ def test_the_figures_keep_drawn_cells_apart_and_stand_beside_the_baseline(traine
     assert figures["photographed"]["sources"].keys() == {"discs"}
     assert figures["drawn"]["sources"].keys() == {"drawn_cells"}
     assert 0 <= figures["colour_only_baseline_balanced_accuracy"] <= 1
+
+
+def test_figures_are_made_with_the_weights_as_the_file_holds_them() -> None:
+    net = Hybrid(scaled(1 / 16), 3)
+    fit.halve(net)
+    kernels = [weight for weight in net.parameters() if weight.dim() > 1]
+    assert all(torch.equal(weight, weight.half().float()) for weight in kernels)
 
 
 def test_the_model_card_says_what_the_weights_are_not_for(trained: Path) -> None:

@@ -27,7 +27,14 @@ def test_a_large_source_outweighs_a_small_one_by_the_root_only() -> None:
 
 def test_a_photographed_source_outweighs_a_drawn_one() -> None:
     crops = joined([discs([PLASMA] * 4, source="drawn_cells"), discs([PLASMA] * 4, source="field")])
-    assert weights(crops)[crops.source == "field"].sum() == pytest.approx(2 / 3)
+    assert weights(crops)[crops.source == "field"].sum() == pytest.approx(0.7)
+
+
+def test_classes_are_even_among_drawn_cells_whatever_the_photographed_ones_show() -> None:
+    drawn = discs([PLASMA] * 3 + [LYMPHOCYTE] * 3, source="drawn_cells")
+    crops = joined([drawn, discs([PLASMA] * 40, source="field")])
+    of_drawn = weights(crops)[:6]
+    assert of_drawn[:3].sum() == pytest.approx(of_drawn[3:].sum())
 
 
 def test_an_epoch_is_repeatable_and_complete() -> None:
