@@ -66,8 +66,8 @@ def is_redis(process: psutil.Process, line: Line) -> bool:
 
 
 def batches_written(line: Line, patient: str) -> int:
-    query = f"SELECT coalesce(max(batches_written), 0) AS n FROM report.slides WHERE patient = '{patient}'"
-    return int(line.sql(query)[0]["n"])
+    query = f"SELECT coalesce(max(batches_written), 0) FROM report.slides WHERE patient = '{patient}'"
+    return int(line.watch(query))
 
 
 @pytest.mark.parametrize("victim", ["worker child", "worker main", "scheduler", "redis"])
@@ -91,5 +91,4 @@ def test_a_killed_part_changes_nothing(
 
 
 def state(line: Line, patient: str) -> str:
-    rows = line.sql(f"SELECT state FROM report.runs WHERE patient = '{patient}'")
-    return str(rows[0]["state"]) if rows else "absent"
+    return str(line.watch(f"SELECT max(state) FROM report.runs WHERE patient = '{patient}'"))

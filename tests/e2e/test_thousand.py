@@ -10,10 +10,8 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from sqlalchemy import text
 
 from db.records import CellClass
-from db.session import make_engine, transaction
 from tests.support.line import Line, started
 from tests.support.models import write_tiny_model
 from worker.drawing.smear import SmearSpec, draw_smear
@@ -57,16 +55,13 @@ def put_fields(bucket: Path) -> None:
 
 def watch(line: Line) -> list[tuple[int, int]]:
     """Return (slides done, summed RSS in bytes) over time, until all are done."""
-    engine, seen = make_engine(line.database_url(), pool_size=1), [(0, 0)]
-    ended = text("SELECT count(*) FROM report.runs WHERE state IN ('done', 'quarantined')")
+    seen = [(0, 0)]
+    ended = "SELECT count(*) FROM report.runs WHERE state IN ('done', 'quarantined')"
     end = time.monotonic() + WITHIN_S
     while seen[-1][0] < SLIDES:
         assert time.monotonic() < end, f"{seen[-1][0]} of {SLIDES} slides after {WITHIN_S} s"
-        with transaction(engine) as conn:
-            done = conn.execute(ended).scalar_one()
-        seen.append((done, sum(resident(process) for process in line.processes())))
+        seen.append((line.watch(ended), sum(resident(process) for process in line.processes())))
         time.sleep(0.5)
-    engine.dispose()
     return seen
 
 

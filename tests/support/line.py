@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from sqlalchemy import text
+
+from db.session import make_engine, transaction
 
 COMMAND = Path(sys.executable).with_name("marrowline")
 FAST = {
@@ -54,10 +57,16 @@ class Line:
         rows: list[dict[str, Any]] = self.json("sql", query)
         return rows
 
-    def database_url(self) -> str:
-        """Return where this stack's processes find the database, for a test that asks often."""
+    def watch(self, query: str) -> Any:
+        """Return the first value that a query gives, without a process of its own, for a test that asks often."""
         name = "MARROWLINE_DATABASE_URL"
-        return next(p.environ()[name] for p in self.processes() if name in p.environ())
+        url = next(p.environ()[name] for p in self.processes() if name in p.environ())
+        engine = make_engine(url, pool_size=1)
+        try:
+            with transaction(engine) as conn:
+                return conn.execute(text(query)).scalar()
+        finally:
+            engine.dispose()
 
     def processes(self) -> list[psutil.Process]:
         """Return the worker and scheduler processes of this stack with their children."""
