@@ -102,11 +102,11 @@ class Home:
     def create(self) -> None:
         """Make the folders that are missing; raises StackError where they cannot be written."""
         try:
-            for folder in (self.postgres.parent, self.redis, self.bucket, self.cache, self.logs, self.run):
-                folder.mkdir(parents=True, exist_ok=True)
-            self.run.chmod(0o711)  # as root the database runs as a user of its own and passes through here
-            for folder in (self.redis, self.cache, self.logs):
-                folder.chmod(0o700)
+            self.postgres.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (self.redis, self.bucket, self.cache, self.logs, self.run):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            if os.geteuid() == 0:  # then the database runs as a user of its own and passes through here
+                self.run.chmod(0o711)
             if not self.exists:
                 write_whole(self.run / "id", uuid.uuid4().hex)
             self._place_sockets()

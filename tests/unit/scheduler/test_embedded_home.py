@@ -22,6 +22,15 @@ def test_created_twice_it_keeps_its_name(tmp_path: Path) -> None:
     assert home.stack_id == first
 
 
+def test_what_patients_are_in_is_closed_to_other_users_and_stays_as_it_was_opened(tmp_path: Path) -> None:
+    home = home_at(tmp_path / "h")
+    home.create()
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (home.bucket, home.cache, home.redis)} == {0o700}
+    home.bucket.chmod(0o770)
+    home.create()
+    assert stat.S_IMODE(home.bucket.stat().st_mode) == 0o770
+
+
 def test_two_homes_share_nothing(tmp_path: Path) -> None:
     homes = [home_at(tmp_path / name) for name in ("a", "b")]
     for home in homes:
