@@ -19,23 +19,16 @@ from worker.staging import EXTENSIONS
 from worker.storage import ObjectStore, Progress
 from worker.store_folder import FolderStore
 
-_CHUNK_BYTES = 2**20
-
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What the user says of the slides: it goes into the sidecar of each."""
+    """What the user says of the slides: it goes into the sidecar of each. None: nothing is said."""
 
-    lab: str
-    patient: str
+    lab: str | None = None
+    patient: str | None = None
     specimen: str | None = None
     stain: str | None = None
     mpp_um: float | None = None
-
-    @property
-    def folder(self) -> str:
-        """Start of the keys of this patient's slides."""
-        return f"{self.lab}/{self.patient}/"
 
     def sidecar(self) -> bytes:
         """Return the sidecar; equal cases give equal bytes."""
@@ -73,21 +66,43 @@ def slide_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
     return list(names.items())
 
 
+def placed_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Return every slide file below the folders with its path there, which is to name lab and patient.
+
+    Raises BadRequestError for anything but a folder with slides.
+    """
+    found = []
+    for folder in paths:
+        if folder.is_file():
+            raise BadRequestError(f"whose is {folder}? give --patient, or a folder laid out as lab/patient/slide")
+        found += [(file, file.relative_to(folder).as_posix()) for file in _below(folder)]
+    return found
+
+
 def plan_uploads(store: ObjectStore, files: Iterable[tuple[Path, str]], case: Case) -> list[Upload]:
-    """Return where each file belongs; a file whose content the patient's slides have already keeps that one's key.
+    """Return where each file of one patient belongs; content that the patient's slides have already keeps its key.
 
     Raises BadRequestError for names that intake would refuse; then nothing has been stored.
     """
-    settings, sidecar = SchedulerSettings(), case.sidecar()
-    there = [obj for obj in store.list(case.folder) if is_slide_key(obj.key, store.prefix)]
+    folder = f"{case.lab}/{case.patient}/"
+    there = [obj for obj in store.list(folder) if is_slide_key(obj.key, store.prefix)]
+    return [_planned(store, path, f"{store.prefix}{folder}{name}", there, case) for path, name in files]
+
+
+def plan_placed(store: ObjectStore, files: Iterable[tuple[Path, str]], case: Case) -> list[Upload]:
+    """Return the uploads of files whose names are their keys, below the store's prefix. Raises as plan_uploads."""
     planned = []
     for path, name in files:
-        key = f"{store.prefix}{case.folder}{name}"
-        facts_of(key, sidecar, settings, prefix=store.prefix)
-        same = [obj for obj in there if obj.size == path.stat().st_size and _same_content(store, obj, key, path)]
-        known = next((obj for obj in same if obj.key == key), same[0] if same else None)
-        planned.append(Upload(path=path, key=known.key if known else key, known=known))
+        found = store.head(f"{store.prefix}{name}")
+        planned.append(_planned(store, path, f"{store.prefix}{name}", [found] if found else [], case))
     return planned
+
+
+def _planned(store: ObjectStore, path: Path, key: str, there: list[StoredObject], case: Case) -> Upload:
+    facts_of(key, case.sidecar(), SchedulerSettings(), prefix=store.prefix)
+    same = [obj for obj in there if obj.size == path.stat().st_size and _same_content(store, obj, key, path)]
+    known = next((obj for obj in same if obj.key == key), same[0] if same else None)
+    return Upload(path=path, key=known.key if known else key, known=known)
 
 
 def replaced(store: ObjectStore, uploads: Iterable[Upload]) -> list[str]:
@@ -141,18 +156,12 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _same_content(store: ObjectStore, obj: StoredObject, key: str, path: Path) -> bool:
-    """Compare bytes in a folder; elsewhere the digest that S3 gives to what was uploaded in one piece."""
+    """Compare bytes in a folder; elsewhere the ETag that the upload of the file has."""
     if isinstance(store, FolderStore):
         return filecmp.cmp(Path(store.root, *obj.key.split("/")), path, shallow=False)
-    return obj.key == key and obj.etag.strip('"') == _md5(path)
+    from worker.s3_upload import etag_of  # noqa: PLC0415 - boto3 loads slowly, and folders need none of it
 
-
-def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return obj.key == key and obj.etag.strip('"') == etag_of(path)
 
 
 def _mark(text: bytes) -> str:

@@ -50,7 +50,7 @@ def upload(
     repeated call has less to do.
     """
     before = path.stat()
-    part_bytes = max(_PART_BYTES, -(-before.st_size // _MOST_PARTS))
+    part_bytes = part_bytes_of(before.st_size)
     job = _Upload(client=client, bucket=bucket, key=key, path=path, size=before.st_size, part_bytes=part_bytes)
     if job.size <= part_bytes:
         client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
@@ -63,6 +63,23 @@ def upload(
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise ServiceError(f"{path.name} changed while it was uploaded; upload it again")
     client.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts})
+
+
+def part_bytes_of(size: int) -> int:
+    """Return the size of the parts that a file of so many bytes is uploaded in; one that fits goes in one piece."""
+    return max(_PART_BYTES, -(-size // _MOST_PARTS))
+
+
+def etag_of(path: Path) -> str:
+    """Return the ETag that S3 gives to the file as `upload` stores it, unless the bucket encrypts with keys of KMS."""
+    size = path.stat().st_size
+    part_bytes = part_bytes_of(size)
+    with path.open("rb") as file:
+        parts = [hashlib.md5(part, usedforsecurity=False) for part in iter(lambda: file.read(part_bytes), b"")]
+    if size <= part_bytes:
+        return parts[0].hexdigest() if parts else hashlib.md5(usedforsecurity=False).hexdigest()
+    whole = hashlib.md5(b"".join(part.digest() for part in parts), usedforsecurity=False)
+    return f"{whole.hexdigest()}-{len(parts)}"
 
 
 def _begin(job: _Upload) -> tuple[str, dict[int, str]]:

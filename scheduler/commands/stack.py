@@ -35,8 +35,6 @@ def up(as_json: Json = False) -> None:
     screen.say(_parts(stack, now))
     screen.say()
     screen.say("The stack is up." if started else "The stack was up already.")
-    if now.other_settings:
-        screen.say("It was started with other MARROWLINE_* settings: `marrowline down`, then `up`, to use these.")
     screen.close()
 
 

@@ -9,18 +9,20 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from scheduler.commands import case, screen
 from scheduler.commands.screen import Json
-from scheduler.upload import Case, plan_uploads, put, replaced, slide_files
+from scheduler.upload import Case, placed_files, plan_placed, plan_uploads, put, replaced, slide_files
 from worker.config import StoreSettings
 from worker.errors import BadRequestError
 from worker.storage import open_store
+
+_PATIENT = "Whose slides: a pseudonym, stored as given; left out: the folders say it."
 
 
 def submit(
     paths: case.Paths,
     *,
     to: Annotated[str, typer.Option(metavar="URI", help="A folder, or s3://bucket/prefix.")],
-    patient: case.Patient,
-    lab: case.Lab = case.DEFAULT_LAB,
+    patient: Annotated[str | None, typer.Option(metavar="ID", help=_PATIENT)] = None,
+    lab: Annotated[str | None, typer.Option(metavar="LAB", help="The laboratory that they come from.")] = None,
     specimen: case.SpecimenOption = None,
     mpp: case.Mpp = None,
     stain: case.Stain = None,
@@ -29,13 +31,23 @@ def submit(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Upload one patient's slides with their sidecars; a cut-off call goes on where it stopped.
+    """Upload slides with their sidecars; a cut-off call goes on where it stopped.
 
+    With --patient, PATHs are that patient's files or folders; without, they are folders laid out as lab/patient/slide.
     S3 endpoint and keys are those of MARROWLINE_S3_ENDPOINT, MARROWLINE_S3_ACCESS_KEY and MARROWLINE_S3_SECRET_KEY.
     """
     store = open_store(StoreSettings(bucket=to))
-    wanted = Case(lab=lab, patient=patient, specimen=specimen, stain=stain, mpp_um=mpp)
-    uploads = plan_uploads(store, slide_files(paths), wanted)
+    wanted = Case(
+        lab=lab or (case.DEFAULT_LAB if patient else None),
+        patient=patient,
+        specimen=specimen,
+        stain=stain,
+        mpp_um=mpp,
+    )
+    if patient is None:
+        uploads = plan_placed(store, placed_files(paths), wanted)
+    else:
+        uploads = plan_uploads(store, slide_files(paths), wanted)
     taken = [] if replace else replaced(store, uploads)
     if taken:
         raise BadRequestError(f"{', '.join(taken[:3])}: another file is there already; rename it, or give --replace")

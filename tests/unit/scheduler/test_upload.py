@@ -9,7 +9,17 @@ import pytest
 
 from scheduler.config import SchedulerSettings
 from scheduler.intake import facts_of
-from scheduler.upload import Case, Upload, plan_uploads, put, replaced, slide_files, stored
+from scheduler.upload import (
+    Case,
+    Upload,
+    placed_files,
+    plan_placed,
+    plan_uploads,
+    put,
+    replaced,
+    slide_files,
+    stored,
+)
 from worker.errors import BadRequestError, ServiceError
 from worker.store_folder import FolderStore
 
@@ -128,3 +138,21 @@ def test_facts_that_intake_would_refuse_are_refused_before_anything_is_stored(
     with pytest.raises(BadRequestError):
         upload(store, write(tmp_path / "s.svs"), case=case)
     assert keys(store) == []
+
+
+def test_a_laid_out_folder_keeps_its_places(store: FolderStore, tmp_path: Path) -> None:
+    write(tmp_path / "in" / "lab-a" / "P-7" / "s.svs")
+    files = placed_files([tmp_path / "in"])
+    for one in plan_placed(store, files, Case(stain="MGG")):
+        put(store, one, Case(stain="MGG").sidecar())
+    assert keys(store) == ["lab-a/P-7/s.svs", "lab-a/P-7/s.svs.json"]
+    (again,) = plan_placed(store, files, Case(stain="MGG"))
+    assert put(store, again, Case(stain="MGG").sidecar()) is False
+
+
+def test_without_a_patient_a_file_or_an_unordered_folder_is_refused(store: FolderStore, tmp_path: Path) -> None:
+    slide = write(tmp_path / "in" / "s.svs")
+    with pytest.raises(BadRequestError, match="--patient"):
+        placed_files([slide])
+    with pytest.raises(BadRequestError, match="lab and patient"):
+        plan_placed(store, placed_files([tmp_path / "in"]), Case())
