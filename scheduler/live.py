@@ -71,9 +71,7 @@ def bring_up(stack: Stack, report: Callable[[str], None]) -> bool:
     check_settings(SchedulerSettings())
     started = embedded.start(stack, report)
     if embedded.status(stack).other_settings:
-        report(
-            "the stack was started with other MARROWLINE_* settings, which hold: `marrowline down`, then `up`, to use yours"
-        )
+        report("the stack was started with other MARROWLINE_* settings; `marrowline down` makes room for yours")
     report("waiting for the workers")
     until = time.monotonic() + _READY_WAIT_S
     with engine_of(stack) as engine:
