@@ -137,7 +137,8 @@ def _finding(specimens: Sequence[SpecimenTally], judged: Sequence[_Judged], rule
     if len(diseases) > 1:
         return Finding.INDETERMINATE, f"more than one threshold is reached: {_sentences(above)}"
     if doubtful:
-        return Finding.INDETERMINATE, f"the interval straddles a threshold: {_sentences([*above, *doubtful])}"
+        reached = f"; another is reached: {_sentences(above)}" if above else ""
+        return Finding.INDETERMINATE, f"the interval straddles a threshold: {_sentences(doubtful)}{reached}"
     if above:
         reason = f"threshold reached: {_sentences(above)}; lineage and clonality not established"
         return above[0].criterion.finding, reason
