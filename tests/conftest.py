@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import signal
+
 from hypothesis import settings
 
 pytest_plugins = ["tests.support.redis", "tests.support.swift"]
@@ -7,3 +9,6 @@ pytest_plugins = ["tests.support.redis", "tests.support.swift"]
 # How long an example takes depends on the machine: no test is judged by it.
 settings.register_profile("marrowline", deadline=None)
 settings.load_profile("marrowline")
+
+# A shell that starts the tests in the background has SIGINT ignored, and every command under test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
