@@ -138,11 +138,19 @@ def _finding(specimens: Sequence[SpecimenTally], judged: Sequence[_Judged], rule
         return Finding.INDETERMINATE, f"more than one threshold is reached: {_sentences(above)}"
     if doubtful:
         reached = f"; another is reached: {_sentences(above)}" if above else ""
-        return Finding.INDETERMINATE, f"the interval straddles a threshold: {_sentences(doubtful)}{reached}"
+        return Finding.INDETERMINATE, f"{_doubt(specimens)}: {_sentences(doubtful)}{reached}"
     if above:
         reason = f"threshold reached: {_sentences(above)}; lineage and clonality not established"
         return above[0].criterion.finding, reason
     return _without_disease(specimens, judged, rule)
+
+
+def _doubt(specimens: Sequence[SpecimenTally]) -> str:
+    """Return why an interval straddles its threshold, as far as the counts tell."""
+    abstained, cells = sum(s.abstained for s in specimens), sum(counted(s) for s in specimens)
+    if 2 * abstained > cells:
+        return f"the model would not call {abstained} of {cells} cells, so check that these are stained smears"
+    return "the interval straddles a threshold"
 
 
 def _without_disease(
@@ -179,7 +187,7 @@ def _waiting(tally: Tally) -> str:
     parts = [
         f"{n} slide{'s' if n > 1 else ''} {what}"
         for n, what in (
-            (tally.slides_open, "not read yet or missing"),
+            (tally.slides_open, "waiting, being read or gone from the bucket"),
             (tally.slides_quarantined, "quarantined"),
         )
         if n

@@ -44,6 +44,9 @@ def show_patients(reports: Sequence[PatientReport]) -> None:
     versions = sorted({f"model {report.model_version}, rule {report.rule}" for report in reports})
     limits = ", ".join(f"{words} {limit}" for name, words in _SHARES.items() if (limit := _limit(name, reports)))
     screen.say(Text(f"Shares: % of counted cells, exact 95 % intervals; limits: {limits or 'none'}.", style="dim"))
+    screen.say(
+        Text("A reason's interval is wider: it allows for every cell that the model would not call.", style="dim")
+    )
     screen.say(Text(f"{'; '.join(versions)}.", style="dim"))
 
 

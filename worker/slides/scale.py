@@ -14,7 +14,7 @@ MIN_SIDE_UM = 7.0
 """Less than this holds no whole cell."""
 MAX_ENLARGED = 4.0
 """A slide coarser than this many times the model's scale would be enlarged to blur."""
-_DECLARE = "State the scale in µm/px beside the file, with --mpp or as the site's default."
+_DECLARE = "Run it again with --mpp, or state mpp (µm/px) in its sidecar, or set MARROWLINE_SITE_MPP_UM for the site."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -160,3 +160,9 @@ def test_every_rule_is_found_under_its_own_name() -> None:
 def test_p_above_follows_the_threshold() -> None:
     share = decide(tally_of({LYMPHOBLAST: 120, NEUTROPHIL: 480})).shares["lymphoblast"]
     assert share.p_above == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_slide_that_is_hardly_called_at_all_says_so_first() -> None:
+    verdict = decide(tally_of({LYMPHOBLAST: 104, NEUTROPHIL: 400}, abstained=2000))
+    assert verdict.finding is Finding.INDETERMINATE
+    assert verdict.reason.startswith("the model would not call 2000 of 2504 cells")
