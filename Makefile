@@ -41,13 +41,13 @@ demo: $(VENV)/.runtime
 	$(BIN)/marrowline demo --dir .marrowline/demo
 
 test: $(VENV)/.dev $(S3_VENV)/.ready
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
