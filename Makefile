@@ -47,7 +47,7 @@ slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests/unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
