@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -23,12 +22,11 @@ from worker.cells import features, preprocess
 from worker.cells.classify import Calls, classify
 from worker.cells.segment import CellMask, segment
 from worker.cells.stain import StainFit, fit_stain
-from worker.geometry import Box
+from worker.errors import BadSlideError
 from worker.nets.registry import Model
-from worker.slides.reader import read_tile
+from worker.slides.reader import SlideReader
 from worker.slides.sample import sample_fields
 from worker.slides.scale import Scale, WorkingPlane, plane_for, resolve
-from worker.slides.slide import PixelSource
 from worker.slides.smear import Readable, readable_squares
 from worker.slides.tiling import Tile, batches, plan_tiles
 
@@ -68,15 +66,15 @@ class _Found:
     features: dict[str, float]
 
 
-def plan_slide(source: PixelSource, model: Model, spec: ReadingSpec, *, sha256: str) -> Plan:
+def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: str) -> Plan:
     """Return the plan of one slide: scale, readable area, stain fit, tiles and their order.
 
     Raises BadSlideError when the slide has no usable scale or cannot be read at low resolution.
     """
-    scale = resolve(source.info, spec.declared_mpp_um, spec.site_mpp_um)
-    plane = plane_for(source.info, scale, model.card.mpp_um)
-    readable = readable_squares(source, plane)
-    stain = fit_stain(sample_fields(source, plane, readable), plane.mpp_um)
+    scale = resolve(reader.info, spec.declared_mpp_um, spec.site_mpp_um)
+    plane = plane_for(reader.info, scale, model.card.mpp_um)
+    readable = readable_squares(reader, plane)
+    stain = fit_stain(sample_fields(reader, plane, readable), plane.mpp_um)
     document: dict[str, Any] = {
         "version": 1,
         "package": version("marrowline"),
@@ -107,18 +105,19 @@ def plan_slide(source: PixelSource, model: Model, spec: ReadingSpec, *, sha256: 
 
 
 def read_slide(
-    source: PixelSource, plan: Plan, model: Model, *, skip: Collection[int] = frozenset()
+    reader: SlideReader, plan: Plan, model: Model, *, skip: Collection[int] = frozenset()
 ) -> Generator[Batch]:
     """Yield the batches of the plan in order, leaving out those whose numbers are in `skip`.
 
-    The next tile is read while the present one is segmented. Raises BadSlideError when pixels cannot be read.
+    The next tiles are read while the present one is segmented. Raises BadSlideError when pixels cannot be read.
     """
     reading = _prepare(plan)
     todo = [(no, tiles) for no, tiles in enumerate(reading.batches) if no not in skip]
-    # Closed here even when a step raises: the source must not be closed while the other thread reads from it.
-    with closing(_read_ahead(source, reading, [tile for _, tiles in todo for tile in tiles])) as pixels:
+    boxes = [tile.read_work for _, tiles in todo for tile in tiles]
+    # Closed here even when a step raises: the reader must not be closed while its threads read.
+    with closing(reader.tiles(reading.plane, boxes, reading.stain.background)) as pixels:
         for no, tiles in todo:
-            found = [cell for tile in tiles for cell in _find_cells(next(pixels), tile, reading, model)]
+            found = [cell for tile in tiles for cell in _find_cells(_pixels(next(pixels)), tile, reading, model)]
             yield Batch(no=no, cells=_call(found, reading.plane, model))
 
 
@@ -148,19 +147,10 @@ def _tiles_in_order(
     return batches(tiles, document["tiles_per_batch"], document["order_seed"])
 
 
-def _read_ahead(source: PixelSource, reading: _Reading, tiles: Sequence[Tile]) -> Generator[NDArray[np.uint8]]:
-    """Yield the pixels of each tile's read box, one tile ahead of the consumer; one thread owns the source."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
-
-        def start(box: Box) -> Any:
-            return reader.submit(read_tile, source, reading.plane, box, reading.stain.background)
-
-        waiting = [start(tile.read_work) for tile in tiles[:2]]
-        for ahead in [*tiles[2:], None, None][: len(tiles)]:
-            pixels = waiting.pop(0).result()
-            if ahead is not None:
-                waiting.append(start(ahead.read_work))
-            yield pixels
+def _pixels(read: NDArray[np.uint8] | BadSlideError) -> NDArray[np.uint8]:
+    if isinstance(read, BadSlideError):
+        raise read
+    return read
 
 
 def _find_cells(rgb: NDArray[np.uint8], tile: Tile, reading: _Reading, model: Model) -> Iterator[_Found]:

@@ -30,7 +30,7 @@ from worker.errors import (
 from worker.heartbeat import Heartbeat
 from worker.nets.registry import Model
 from worker.slides.formats import open_slide_file
-from worker.slides.slide import PixelSource
+from worker.slides.reader import LocalReader, SlideReader
 from worker.staging import CacheSpec, staged
 from worker.storage import ObjectStore
 from worker.verdict import decide
@@ -147,18 +147,18 @@ def _read(claim: Claim, bench: Bench) -> None:
                 f"{claim.model_name}: this worker's weights are {model.card.weights_sha256[:12]}, the run asks for "
                 f"{claim.weights_sha256[:12]}; install the same package version on scheduler and worker"
             )
-        source = open_slide_file(file.path)
+        reader = LocalReader(open_slide_file(file.path))
         try:
-            plan = pipeline.plan_slide(source, model, _spec(claim, bench.settings), sha256=file.sha256)
-            _write(claim, bench, heart, source, plan, model)
+            plan = pipeline.plan_slide(reader, model, _spec(claim, bench.settings), sha256=file.sha256)
+            _write(claim, bench, heart, reader, plan, model)
         finally:
-            source.close()
+            reader.close()
     leases.finish(bench.engine, claim, decide)
 
 
-def _write(claim: Claim, bench: Bench, heart: Heartbeat, source: PixelSource, plan: Plan, model: Model) -> None:
+def _write(claim: Claim, bench: Bench, heart: Heartbeat, reader: SlideReader, plan: Plan, model: Model) -> None:
     written = batches.store_plan(bench.engine, claim, plan)
-    with closing(pipeline.read_slide(source, plan, model, skip=written)) as read:
+    with closing(pipeline.read_slide(reader, plan, model, skip=written)) as read:
         for batch in read:
             heart.check()
             batches.write_batch(bench.engine, claim, batch)

@@ -82,6 +82,7 @@ class MemorySlide:
     def __init__(self, levels: Sequence[RgbImage]) -> None:
         self.levels = levels
         self.widest_read = 0
+        self.icc: bytes | None = None
         sizes = tuple((level.shape[1], level.shape[0]) for level in levels)
         wholes = [whole_downsample(sizes[0], size) for size in sizes]
         self.info = info_of(

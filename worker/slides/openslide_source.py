@@ -39,6 +39,7 @@ class OpenSlideSource:
     def __init__(self, path: Path, vendor: str) -> None:
         self._path = path
         self._handle: openslide.OpenSlide | None = None
+        self.icc: bytes | None = None
         try:
             self.info = _info(self._open(), vendor)
         except openslide.OpenSlideError as error:

@@ -43,9 +43,10 @@ _PILLOW_ERRORS = (
 class PlainField:
     """A decoded picture as a slide with one level (a `PixelSource`)."""
 
-    def __init__(self, rgb: RgbImage) -> None:
+    def __init__(self, rgb: RgbImage, icc: bytes | None = None) -> None:
         height, width = rgb.shape[:2]
         self._rgb = rgb
+        self.icc = icc
         self.info = SlideInfo(
             vendor=PLAIN_VENDOR,
             width_l0=width,
@@ -54,6 +55,7 @@ class PlainField:
             level_downsamples=(1.0,),
             whole_px_levels=(True,),
             mpp_um=None,
+            reader="plain",
         )
 
     def read_lv(self, level: int, box_lv: Box) -> RgbImage:
@@ -80,7 +82,7 @@ def open_field(path: Path, kind: str) -> PlainField:
             with Image.open(path, formats=[kind]) as picture:
                 check_limits((picture.size,))
                 picture.load()
-                return PlainField(_on_white(picture))
+                return PlainField(_on_white(picture), picture.info.get("icc_profile"))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadSlideError(
             "too_large",

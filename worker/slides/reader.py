@@ -1,126 +1,108 @@
-"""Reads pixels of the working plane so that a pixel's value never depends on the box it is read in.
-
-A factor is a whole number of 64ths, so each working px begins at a binary fraction of a level px that floating
-point holds exactly: the resampling weights of a working px come out the same in every box. Boxes are read with
-enough level px around them that the filter never meets an edge; outside the slide lies a constant colour.
-"""
+"""What a slide is read by: the same operations whether it is open in this process or in a sandboxed one."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
-import numpy as np
-from PIL import Image
-
+from worker.errors import BadSlideError
 from worker.geometry import Box
-from worker.slides.overview import overview_within
-from worker.slides.scale import STEPS_PER_PX, WorkingPlane
+from worker.slides.overview import Overview, overview_at_most, overview_within
+from worker.slides.resample import read_tile
+from worker.slides.scale import WorkingPlane
 from worker.slides.slide import PixelSource, Rgb, RgbImage, SlideInfo
 
-_FILTER = Image.Resampling.LANCZOS
-_SUPPORT = 3  # the filter's half width: level px when enlarging, working px when reducing
-_PART_LV = 4096
-"""Longest side of one read: bounds memory, and keeps positions exact in Pillow's 32-bit floats."""
-_FINEST_STEP = 16
-"""Positions are whole multiples of 1 / (64 * this) level px: 13 bits before the point and 10 behind it."""
+UNREADABLE = "unreadable_region"
+"""The code of the error that stands in the place of a tile whose pixels cannot be decoded."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Sampling:
-    """The level that a plane is read from, and level px per working px as an exact fraction."""
+class SlideReader(Protocol):
+    """An open slide as the steps of a reading see it; used by one thread, and closed when done.
 
-    level: int
-    num: int
-    den: int
-
-    @property
-    def ratio(self) -> float:
-        return self.num / self.den
-
-    @property
-    def margin_lv(self) -> int:
-        return 0 if self.num == self.den else math.ceil(_SUPPORT * max(1.0, self.ratio)) + 1
-
-    @property
-    def part_work(self) -> int:
-        """Working px a side that one read covers."""
-        return max(1, _PART_LV * self.den // self.num)
-
-    def span_lv(self, start_work: int, length_work: int) -> tuple[int, int, float]:
-        """Return first level px, number of level px, and where in them the first working px begins."""
-        whole, rest = divmod(start_work * self.num, self.den)
-        end = -(-(start_work + length_work) * self.num // self.den)
-        start_lv = whole - self.margin_lv
-        return start_lv, end + self.margin_lv - start_lv, self.margin_lv + rest / self.den
-
-
-def read_tile(source: PixelSource, plane: WorkingPlane, box_work: Box, background: Rgb) -> RgbImage:
-    """Return a box of the working plane as (H, W, 3) uint8 RGB; outside the slide it is `background`.
-
-    Raises:
-        BadSlideError: `unreadable_region`.
+    Every method raises BadSlideError where pixels cannot be decoded.
     """
-    sampling = _sampling(source.info, plane)
-    tile = np.empty((box_work.height, box_work.width, 3), dtype=np.uint8)
-    step = sampling.part_work
-    for y in range(0, box_work.height, step):
-        for x in range(0, box_work.width, step):
-            part = Box(x=box_work.x + x, y=box_work.y + y, width=step, height=step).clipped(box_work)
-            rgb = _read_part(source, sampling, part, background)
-            tile[y : y + part.height, x : x + part.width] = rgb
-    return tile
+
+    @property
+    def info(self) -> SlideInfo:
+        """The slide's header."""
+
+    def overview(self, factor: int) -> Overview:
+        """Return the whole slide reduced by `factor` level-0 px per px or a little less."""
+
+    def overview_within(self, max_px: int) -> Overview:
+        """Return the whole slide with at most `max_px` px on its longer side."""
+
+    def region(self, level: int, box_lv: Box) -> RgbImage:
+        """Return a box that lies inside a level, at most 4096 px a side, as (H, W, 3) uint8 RGB."""
+
+    def tile(self, plane: WorkingPlane, box_work: Box, background: Rgb) -> RgbImage:
+        """Return a box of the working plane as (H, W, 3) uint8 RGB; outside the slide it is `background`."""
+
+    def tiles(
+        self, plane: WorkingPlane, boxes_work: Sequence[Box], background: Rgb
+    ) -> Generator[RgbImage | BadSlideError]:
+        """Yield each box as `tile` returns it, in order, while the next ones are being read.
+
+        An array is valid until the next is asked for. Where pixels cannot be decoded the `unreadable_region` error
+        itself comes in their place. Close the generator before the reader.
+        """
+
+    def close(self) -> None:
+        """Let go of the file; a second call does nothing."""
 
 
-def thumbnail(source: PixelSource, max_px: int) -> tuple[RgbImage, float]:
-    """Return the whole slide as (H, W, 3) uint8 RGB with at most `max_px` a side, and level-0 px per px of it.
+class LocalReader:
+    """A source read in this process (a `SlideReader`); owns the source and closes it."""
 
-    Raises:
-        BadSlideError: `unreadable_region`.
-    """
-    overview = overview_within(source, max_px)
-    return overview.rgb, float(overview.factor)
+    def __init__(self, source: PixelSource, *, threads: int = 1) -> None:
+        self._source = source
+        self._threads = threads
+        self.info = source.info
+
+    def overview(self, factor: int) -> Overview:
+        """As SlideReader.overview."""
+        return overview_at_most(self._source, factor)
+
+    def overview_within(self, max_px: int) -> Overview:
+        """As SlideReader.overview_within."""
+        return overview_within(self._source, max_px)
+
+    def region(self, level: int, box_lv: Box) -> RgbImage:
+        """As SlideReader.region."""
+        return self._source.read_lv(level, box_lv)
+
+    def tile(self, plane: WorkingPlane, box_work: Box, background: Rgb) -> RgbImage:
+        """As SlideReader.tile."""
+        return read_tile(self._source, plane, box_work, background)
+
+    def tiles(
+        self, plane: WorkingPlane, boxes_work: Sequence[Box], background: Rgb
+    ) -> Generator[RgbImage | BadSlideError]:
+        """As SlideReader.tiles; each thread is one tile ahead."""
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="read-ahead")
+        waiting: deque[Future[RgbImage]] = deque()
+        boxes = iter(boxes_work)
+        try:
+            for box in boxes:
+                waiting.append(pool.submit(self.tile, plane, box, background))
+                if len(waiting) > self._threads:
+                    yield _result(waiting.popleft())
+            while waiting:
+                yield _result(waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
 
 
-def level_for(info: SlideInfo, plane: WorkingPlane) -> int:
-    """Return the coarsest level that is no coarser than the plane and on which positions stay exact."""
-    best = 0
-    for level, downsample in enumerate(info.level_downsamples):
-        if not info.whole_px_levels[level] or downsample > plane.factor:
-            continue
-        step = int(downsample) // math.gcd(plane.factor_64ths, int(downsample))
-        exact = step <= _FINEST_STEP and step & (step - 1) == 0
-        if exact and downsample > info.level_downsamples[best]:
-            best = level
-    return best
-
-
-def _sampling(info: SlideInfo, plane: WorkingPlane) -> _Sampling:
-    level = level_for(info, plane)
-    return _Sampling(level=level, num=plane.factor_64ths, den=STEPS_PER_PX * int(info.level_downsamples[level]))
-
-
-def _read_part(source: PixelSource, sampling: _Sampling, part: Box, background: Rgb) -> RgbImage:
-    x_lv, width_lv, left = sampling.span_lv(part.x, part.width)
-    y_lv, height_lv, top = sampling.span_lv(part.y, part.height)
-    box_lv = Box(x=x_lv, y=y_lv, width=width_lv, height=height_lv)
-    region = _read_padded(source, sampling.level, box_lv, background)
-    if sampling.num == sampling.den:
-        return region
-    # One axis at a time: Pillow would choose their order by the box's shape, and round in between.
-    right, bottom = left + part.width * sampling.ratio, top + part.height * sampling.ratio
-    across = Image.fromarray(region).resize((part.width, height_lv), _FILTER, box=(left, 0, right, height_lv))
-    return np.asarray(across.resize((part.width, part.height), _FILTER, box=(0, top, part.width, bottom)))
-
-
-def _read_padded(source: PixelSource, level: int, box_lv: Box, background: Rgb) -> RgbImage:
-    width_lv, height_lv = source.info.level_sizes[level]
-    inside = box_lv.clipped(Box(x=0, y=0, width=width_lv, height=height_lv))
-    if inside == box_lv:
-        return source.read_lv(level, box_lv)
-    region = np.empty((box_lv.height, box_lv.width, 3), dtype=np.uint8)
-    region[:] = background
-    if inside.width and inside.height:
-        x, y = inside.x - box_lv.x, inside.y - box_lv.y
-        region[y : y + inside.height, x : x + inside.width] = source.read_lv(level, inside)
-    return region
+def _result(tile: Future[RgbImage]) -> RgbImage | BadSlideError:
+    try:
+        return tile.result()
+    except BadSlideError as error:
+        if error.code != UNREADABLE:
+            raise
+        return error

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.geometry import LATTICE_PX, Box
-from worker.slides.reader import read_tile
+from worker.slides.reader import SlideReader
 from worker.slides.scale import WorkingPlane
-from worker.slides.slide import PixelSource
 from worker.slides.smear import Readable
 
 _FIELDS = 12
@@ -16,7 +15,7 @@ _FIELD_PX = 512
 _WHITE = (255, 255, 255)
 
 
-def sample_fields(source: PixelSource, plane: WorkingPlane, readable: Readable) -> NDArray[np.uint8]:
+def sample_fields(reader: SlideReader, plane: WorkingPlane, readable: Readable) -> NDArray[np.uint8]:
     """Return up to 12 fields of 512 working px side by side, (H, W, 3) uint8 RGB; the same ones each time.
 
     A plane no wider or higher than a field gives one smaller field. Without a readable square the plane's middle
@@ -24,7 +23,7 @@ def sample_fields(source: PixelSource, plane: WorkingPlane, readable: Readable) 
     """
     width, height = min(_FIELD_PX, plane.width_work), min(_FIELD_PX, plane.height_work)
     boxes = dict.fromkeys(_field(x, y, width, height, plane) for x, y in _centres(plane, readable))
-    return np.concatenate([read_tile(source, plane, box, _WHITE) for box in boxes], axis=1)
+    return np.concatenate([reader.tile(plane, box, _WHITE) for box in boxes], axis=1)
 
 
 def _centres(plane: WorkingPlane, readable: Readable) -> list[tuple[int, int]]:

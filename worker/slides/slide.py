@@ -42,14 +42,19 @@ class SlideInfo:
     """Whether the reader hands out the level's own pixels; where false it shifts them by a fraction."""
     mpp_um: float | None  # stated by the file and inside MPP_RANGE_UM
     background_rgb: Rgb = WHITE  # of places that the scanner left out
+    reader: str = "openslide"  # what decodes its pixels: openslide, tiled-jpeg or plain
 
 
 class PixelSource(Protocol):
-    """An open slide or field; used by one thread at a time, and closed when done."""
+    """An open slide or field; several threads may read from it, and one closes it when none does."""
 
     @property
     def info(self) -> SlideInfo:
         """The slide's header."""
+
+    @property
+    def icc(self) -> bytes | None:
+        """The colour profile that the file carries for its pixels."""
 
     def read_lv(self, level: int, box_lv: Box) -> RgbImage:
         """Return a box that lies inside the level as (H, W, 3) uint8 RGB.

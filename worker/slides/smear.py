@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.geometry import LATTICE_PX, Box
-from worker.slides.overview import Overview, overview_at_most
+from worker.slides.overview import Overview
+from worker.slides.reader import SlideReader
 from worker.slides.scale import WorkingPlane
-from worker.slides.slide import PLAIN_VENDOR, PixelSource
+from worker.slides.slide import PLAIN_VENDOR
 
 SMALL_FIELD_PX = 4_000_000
 """A plane below this is one field that somebody chose: all of it is read."""
@@ -83,16 +84,16 @@ class Readable:
         return cls(squares=flat.reshape(document["rows"], document["columns"]))
 
 
-def readable_squares(source: PixelSource, plane: WorkingPlane) -> Readable:
+def readable_squares(reader: SlideReader, plane: WorkingPlane) -> Readable:
     """Return where cells are counted: stained places and their surroundings, or all of a field.
 
     Raises:
         BadSlideError: `unreadable_region`.
     """
     shape = (-(-plane.height_work // LATTICE_PX), -(-plane.width_work // LATTICE_PX))
-    if source.info.vendor == PLAIN_VENDOR or plane.width_work * plane.height_work < SMALL_FIELD_PX:
+    if reader.info.vendor == PLAIN_VENDOR or plane.width_work * plane.height_work < SMALL_FIELD_PX:
         return Readable(squares=np.ones(shape, dtype=np.bool_))
-    overview = overview_at_most(source, max(1, plane.factor_64ths // _MAP_PX_PER_SQUARE))
+    overview = reader.overview(max(1, plane.factor_64ths // _MAP_PX_PER_SQUARE))
     return Readable(squares=_with_neighbours(_stained_squares(overview, plane, shape)))
 
 

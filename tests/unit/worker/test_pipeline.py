@@ -13,7 +13,7 @@ from worker.drawing.tiff import write_pyramid
 from worker.nets.registry import Model, load
 from worker.pipeline import ReadingSpec, plan_slide, read_slide
 from worker.slides.formats import open_slide_file
-from worker.slides.slide import PixelSource
+from worker.slides.reader import LocalReader, SlideReader
 
 SHA256 = "0" * 64
 Seen = dict[tuple[float, float], tuple[str, float]]
@@ -27,26 +27,26 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 @pytest.fixture(scope="module")
-def slide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PixelSource]:
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlideReader]:
     composition = {CellClass.NEUTROPHIL: 8, CellClass.LYMPHOBLAST: 8, CellClass.PLASMA_CELL: 4}
     spec = SmearSpec(width_px=760, height_px=640, mpp_um=0.25, seed=11, composition=composition)
     path = tmp_path_factory.mktemp("slides") / "drawn.tif"
     write_pyramid(path, draw_smear(spec).rgb, 0.25)
-    source = open_slide_file(path)
-    yield source
-    source.close()
+    reader = LocalReader(open_slide_file(path))
+    yield reader
+    reader.close()
 
 
-def cells_of(source: PixelSource, model: Model, spec: ReadingSpec) -> tuple[Plan, Seen]:
-    plan = plan_slide(source, model, spec, sha256=SHA256)
-    cells = [cell for batch in read_slide(source, plan, model) for cell in batch.cells]
+def cells_of(reader: SlideReader, model: Model, spec: ReadingSpec) -> tuple[Plan, Seen]:
+    plan = plan_slide(reader, model, spec, sha256=SHA256)
+    cells = [cell for batch in read_slide(reader, plan, model) for cell in batch.cells]
     seen = {(c.x_l0, c.y_l0): (c.cell_class, c.features["nucleus_area_um2"]) for c in cells}
     assert len(seen) == len(cells), "a cell was counted twice"
     return plan, seen
 
 
 @pytest.fixture(scope="module")
-def reference(slide: PixelSource, model: Model) -> Seen:
+def reference(slide: SlideReader, model: Model) -> Seen:
     return cells_of(slide, model, ReadingSpec(core_px=2048))[1]
 
 
@@ -61,21 +61,21 @@ def test_nearly_every_drawn_cell_is_counted(reference: Seen) -> None:
 )
 @settings(max_examples=8, deadline=None)
 def test_cells_do_not_depend_on_tile_size_grid_or_batches(
-    slide: PixelSource, model: Model, reference: Seen, core_px: int, shift: tuple[int, int], tiles_per_batch: int
+    slide: SlideReader, model: Model, reference: Seen, core_px: int, shift: tuple[int, int], tiles_per_batch: int
 ) -> None:
     origin = (64 * shift[0], 64 * shift[1])
     spec = ReadingSpec(core_px=core_px, origin_px=origin, tiles_per_batch=tiles_per_batch)
     assert cells_of(slide, model, spec)[1] == reference
 
 
-def test_a_plan_names_everything_that_decides_the_result(slide: PixelSource, model: Model) -> None:
+def test_a_plan_names_everything_that_decides_the_result(slide: SlideReader, model: Model) -> None:
     one = plan_slide(slide, model, ReadingSpec(), sha256=SHA256)
     assert plan_slide(slide, model, ReadingSpec(), sha256=SHA256).digest == one.digest
     assert plan_slide(slide, model, ReadingSpec(core_px=512), sha256=SHA256).digest != one.digest
     assert plan_slide(slide, model, ReadingSpec(), sha256="1" * 64).digest != one.digest
 
 
-def test_a_take_over_reads_only_what_is_missing(slide: PixelSource, model: Model) -> None:
+def test_a_take_over_reads_only_what_is_missing(slide: SlideReader, model: Model) -> None:
     plan = plan_slide(slide, model, ReadingSpec(core_px=256, tiles_per_batch=2), sha256=SHA256)
     whole = {batch.no: batch for batch in read_slide(slide, plan, model)}
     assert sorted(whole) == list(range(plan.n_batches))
@@ -84,7 +84,7 @@ def test_a_take_over_reads_only_what_is_missing(slide: PixelSource, model: Model
     assert all(rest[no] == whole[no] for no in rest)
 
 
-def test_the_scale_and_its_source_are_in_the_plan(slide: PixelSource, model: Model) -> None:
+def test_the_scale_and_its_source_are_in_the_plan(slide: SlideReader, model: Model) -> None:
     plan = plan_slide(slide, model, ReadingSpec(declared_mpp_um=0.5), sha256=SHA256)
     assert plan.mpp_um == pytest.approx(0.25, rel=1e-3)
     assert plan.mpp_source == "header"

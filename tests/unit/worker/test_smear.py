@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as st_np
 from tests.support.slide_files import GLASS, MemorySlide, plane_of, pyramid
 from worker.geometry import Box
 from worker.slides.plain_field import PlainField
+from worker.slides.reader import LocalReader
 from worker.slides.slide import RgbImage
 from worker.slides.smear import Readable, readable_squares, stain_threshold
 
@@ -32,7 +33,7 @@ def disc(image: RgbImage, x: int, y: int, radius_px: int, colour: tuple[int, int
 
 def squares_of(image: RgbImage, *, downsamples: tuple[int, ...] = (1, 2, 4, 8, 16)) -> Readable:
     slide = MemorySlide(pyramid(image, downsamples))
-    return readable_squares(slide, plane_of(slide.info, 64))
+    return readable_squares(LocalReader(slide), plane_of(slide.info, 64))
 
 
 @cache
@@ -91,16 +92,16 @@ def test_squares_cover_planes_of_any_scale(steps: int) -> None:
     disc(image, 1571, 333, 30, NUCLEUS)
     slide = MemorySlide([image])
     plane = plane_of(slide.info, steps)
-    readable = readable_squares(slide, plane)
+    readable = readable_squares(LocalReader(slide), plane)
     assert readable.squares.shape == (-(-plane.height_work // 64), -(-plane.width_work // 64))
     assert readable.holds(1571 / plane.factor, 333 / plane.factor)
 
 
 def test_a_field_that_somebody_photographed_is_read_throughout() -> None:
     field = PlainField(glass(2100, 2100))
-    assert readable_squares(field, plane_of(field.info, 64)).share == 1.0
+    assert readable_squares(LocalReader(field), plane_of(field.info, 64)).share == 1.0
     small = MemorySlide([glass(500, 500)])
-    assert readable_squares(small, plane_of(small.info, 64)).share == 1.0
+    assert readable_squares(LocalReader(small), plane_of(small.info, 64)).share == 1.0
 
 
 def test_ink_does_not_hide_pale_stain() -> None:
