@@ -12,9 +12,10 @@ from db import cells, steps
 from db.cell_tables import batch as batch_table
 from db.errors import BadOutputError, NotAllowedError
 from db.records import NOT_COUNTED, Batch, Claim, Plan
+from db.run_tables import run, run_count
 from db.session import transact
 from db.steps import in_seconds
-from db.tables import run, run_count, slide
+from db.tables import slide
 
 _COUNT = text(
     """

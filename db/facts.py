@@ -9,7 +9,8 @@ from sqlalchemy import Connection, func, select, text, update
 from db import patients, steps
 from db.labs import LabDefaults, ensure_patient
 from db.records import Decide, RunState, SlideFacts, SlideState, StoredObject
-from db.tables import run, slide
+from db.run_tables import run
+from db.tables import slide
 
 _ACTOR = "scheduler"
 _LOCK_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended(:bucket || '/' || :key, 1))")

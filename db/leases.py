@@ -9,9 +9,10 @@ from sqlalchemy import Connection, Engine, Row, func, select, text, update
 from db import batches, patients, steps
 from db.errors import NotAllowedError
 from db.records import Claim, Decide, RunState, Specimen
+from db.run_tables import run
 from db.session import transact
 from db.steps import in_seconds, stored_object
-from db.tables import lab, model_version, patient, run, slide
+from db.tables import lab, model_version, patient, slide
 
 _CLAIM = text(
     """

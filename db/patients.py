@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db.errors import NotAllowedError, NotFoundError
 from db.records import Decide, Specimen, SpecimenTally, Tally, Verdict
-from db.tables import active_model, lab, model_version, patient, verdict, verdict_history
+from db.tables import active_model, lab, model_version, patient
+from db.verdict_tables import verdict, verdict_history
 
 WITHDRAWN = "withdrawn"
 """Error code of a run that a person cancelled: its slide no longer bears on the verdict."""

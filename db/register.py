@@ -15,7 +15,8 @@ from db import patients, steps
 from db.errors import NotAllowedError, NotFoundError
 from db.labs import LabDefaults, ensure_patient
 from db.records import Decide, RunState, SlideFacts, SlideState, StoredObject
-from db.tables import active_model, run, slide
+from db.run_tables import run
+from db.tables import active_model, slide
 
 ACTOR = "scheduler"
 _LOCK_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended(:bucket || '/' || :key, 1))")

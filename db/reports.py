@@ -11,7 +11,7 @@ from sqlalchemy import Connection, column, func, select, table
 
 from db.query import query as query  # noqa: PLC0414 — readers find all of reporting here
 from db.records import Share
-from db.tables import run
+from db.run_tables import run
 
 T = TypeVar("T")
 

@@ -6,10 +6,11 @@ import re
 
 from sqlalchemy import CheckConstraint, Connection, text
 
-from db import cell_tables, tables
+from db import cell_tables, run_tables, tables, verdict_tables
 
+MODULES = (tables, run_tables, cell_tables, verdict_tables)
 metadata = tables.lab.metadata
-"""That of all tables: whoever takes it from here has both modules of tables loaded."""
+"""That of all tables: whoever takes it from here has every module of tables loaded."""
 PARTITION = re.compile(rf"(?:{'|'.join(cell_tables.PARTITIONED)})_p\d\d")
 _KEY_TO_PARTITION = re.compile(r"fk_\w+_\d+")
 """Postgres adds one per partition of the table that a foreign key names, numbered."""
@@ -41,7 +42,7 @@ def missing(conn: Connection) -> list[str]:
     """Return in words which checks, partitions and triggers the database lacks, or has beside the models."""
     wanted = {
         str(c.name)
-        for t in tables.lab.metadata.tables.values()
+        for t in metadata.tables.values()
         for c in t.constraints
         if isinstance(c, CheckConstraint)
     }

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Interval, Row, func, literal, 
 
 from db.errors import FencedError, NotFoundError
 from db.records import Claim, RunState, StoredObject
-from db.tables import run, slide
+from db.run_tables import run
+from db.tables import slide
 
 OPEN = (RunState.PENDING.value, RunState.RUNNING.value, RunState.RETRY_WAIT.value)
 _NO_LEASE = {"lease_owner": None, "lease_until": None}

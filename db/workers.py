@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from db.run_tables import worker
 from db.session import transact
 from db.steps import in_seconds
-from db.tables import worker
 
 
 def seen(engine: Engine, worker_id: str, host: str, device: str) -> None:

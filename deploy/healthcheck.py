@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from db.config import DatabaseSettings
 from db.migrate import current_revision, head_revision
+from db.run_tables import worker
 from db.session import make_engine, transaction
-from db.tables import worker
 from worker.config import QueueSettings
 
 _SILENT = timedelta(seconds=60)

@@ -7,8 +7,10 @@ from sqlalchemy import CheckConstraint, DateTime, Table
 
 from db import cell_tables
 from db.records import CellClass, Finding, RunState, SlideState, Specimen
+from db.run_tables import run
 from db.schema_facts import metadata
-from db.tables import run, slide, verdict
+from db.tables import slide
+from db.verdict_tables import verdict
 
 TABLES = list(metadata.tables.values())
 
