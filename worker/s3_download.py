@@ -1,4 +1,7 @@
-"""Fetches one pinned version of an S3 object in parallel ranges; a cut range goes on where it stopped."""
+"""Fetches one pinned version of an S3 object in parallel ranges; a cut range goes on where it stopped.
+
+With a log of parts, so does a download whose process was killed.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from db.records import StoredObject
 from worker.errors import ServiceError, StoreRefusedError
+from worker.part_log import PART_BYTES, PartDigest, Parts
 from worker.s3_client import THREADS, ReplacedError, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
-_PART_BYTES = 8 * 2**20
 _CHUNK_BYTES = 2**18
 _TRIES = 8
 _FIRST_PAUSE_S = 0.25
@@ -34,21 +37,29 @@ class _Transfer:
     obj: StoredObject
     fd: int
     stop: threading.Event
+    parts: Parts | None
 
 
-def download(client: S3Client, obj: StoredObject, to: Path, *, progress: Callable[[int], None] | None = None) -> None:
-    """Write exactly that version of the object to the file.
+def download(
+    client: S3Client,
+    obj: StoredObject,
+    to: Path,
+    *,
+    progress: Callable[[int], None] | None = None,
+    parts: Parts | None = None,
+) -> None:
+    """Write exactly that version of the object to the file; what `parts` knows to be there is not fetched again.
 
     AbsentError or ReplacedError when the bucket has it no longer; ServiceError when some range could not be had.
     """
     fd = os.open(to, os.O_RDWR | os.O_CREAT, 0o600)
-    transfer = _Transfer(client=client, obj=obj, fd=fd, stop=threading.Event())
+    transfer = _Transfer(client=client, obj=obj, fd=fd, stop=threading.Event(), parts=parts)
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="download")
     try:
         os.ftruncate(fd, obj.size)
-        starts = range(0, obj.size, _PART_BYTES)
-        parts = [pool.submit(_fill, transfer, at, min(at + _PART_BYTES, obj.size)) for at in starts]
-        for part in as_completed(parts):
+        kept = parts.kept(fd, obj.size) if parts else frozenset()
+        wanted = (number for number in range(-(-obj.size // PART_BYTES)) if number not in kept)
+        for part in as_completed([pool.submit(_fill, transfer, number) for number in wanted]):
             moved = part.result()
             if progress:
                 progress(moved)
@@ -58,9 +69,11 @@ def download(client: S3Client, obj: StoredObject, to: Path, *, progress: Callabl
         os.close(fd)
 
 
-def _fill(transfer: _Transfer, start: int, end: int) -> int:
-    """Write bytes start..end of the object to the file and return how many those are."""
+def _fill(transfer: _Transfer, number: int) -> int:
+    """Write one part of the object to the file and return how many bytes those are."""
+    start, end = number * PART_BYTES, min((number + 1) * PART_BYTES, transfer.obj.size)
     at, trouble = start, ServiceError(f"bucket {transfer.obj.bucket}: an object ended early")
+    digest = PartDigest()
     for attempt in range(_TRIES):
         if attempt:
             transfer.stop.wait(min(_FIRST_PAUSE_S * 2 ** (attempt - 1), _LONGEST_PAUSE_S))
@@ -69,12 +82,15 @@ def _fill(transfer: _Transfer, start: int, end: int) -> int:
         try:
             for chunk in _chunks(transfer, at, end):
                 os.pwrite(transfer.fd, chunk, at)
+                digest.update(chunk)
                 at += len(chunk)
         except StoreRefusedError:  # asking again gives the same answer
             raise
         except ServiceError as error:
             trouble = error
         if at == end:
+            if transfer.parts:
+                transfer.parts.add(number, digest.text())
             return end - start
     raise trouble
 

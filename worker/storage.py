@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from db.records import StoredObject
 from worker.config import StoreSettings
 from worker.errors import BadRequestError, ObjectChangedError
+from worker.part_log import Parts
 from worker.store_folder import FolderStore
 
 __all__ = ["RESULTS_PREFIX", "SMALL_BYTES", "ObjectChangedError", "ObjectStore", "Progress", "open_store"]
@@ -47,11 +48,14 @@ class ObjectStore(Protocol):
     def read_small(self, key: str, limit: int = SMALL_BYTES) -> bytes | None:
         """Return the whole object; None when absent. BadRequestError when it is longer than `limit`."""
 
-    def fetch(self, obj: StoredObject, to: Path, *, progress: Progress | None = None) -> str:
+    def fetch(
+        self, obj: StoredObject, to: Path, *, progress: Progress | None = None, parts: Parts | None = None
+    ) -> str:
         """Write exactly that version to the file `to` and return the SHA-256 of its bytes in hex.
 
-        ObjectChangedError when the object is another version by now or gone. What is in `to` after an error is
-        not the object.
+        parts: what is known to have come already, of an earlier try with the same file; grows with this one.
+        ObjectChangedError when the object is another version by now or gone, ServiceError when it is not of its
+        size. What is in `to` after an error is not the object, but its parts that `parts` tells of.
         """
 
     def put_file(self, key: str, path: Path, *, progress: Progress | None = None) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from db.records import StoredObject
 from worker.errors import BadRequestError, ObjectChangedError, ServiceError
+from worker.file_copy import copied
+from worker.part_log import Parts
 
 _CHUNK_BYTES = 2**20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -68,23 +70,32 @@ class FolderStore:
             raise BadRequestError(f"longer than the {limit} bytes that are read of it")
         return data
 
-    def fetch(self, obj: StoredObject, to: Path, *, progress: Callable[[int], None] | None = None) -> str:
+    def fetch(
+        self,
+        obj: StoredObject,
+        to: Path,
+        *,
+        progress: Callable[[int], None] | None = None,
+        parts: Parts | None = None,
+    ) -> str:
         """See ObjectStore.fetch."""
-        fd = self._open(obj.key)
-        if fd is None:
+        source = self._open(obj.key)
+        if source is None:
             raise ObjectChangedError("the file is not in the bucket folder any more")
-        digest = hashlib.sha256()
-        with os.fdopen(fd, "rb") as source, to.open("r+b" if to.exists() else "wb") as target:
-            while self._described(obj.key, os.fstat(fd)).etag == obj.etag:
-                chunk = source.read(_CHUNK_BYTES)
-                if not chunk:
-                    target.truncate()
-                    return digest.hexdigest()
-                digest.update(chunk)
-                target.write(chunk)
-                if progress:
-                    progress(len(chunk))
-        raise ObjectChangedError("the file was changed since it was registered")
+        target = os.open(to, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            whole, came = hashlib.sha256(), 0
+            for chunk in copied(source, target, obj.size, parts=parts, progress=progress):
+                self._check_unchanged(obj, source)
+                whole.update(chunk)
+                came += len(chunk)
+            self._check_unchanged(obj, source)
+            if came != obj.size:
+                raise ServiceError(f"{came} bytes came of an object of {obj.size}")
+            return whole.hexdigest()
+        finally:
+            os.close(target)
+            os.close(source)
 
     def put_file(self, key: str, path: Path, *, progress: Callable[[int], None] | None = None) -> None:
         """See ObjectStore.put_file."""
@@ -161,6 +172,10 @@ class FolderStore:
             unreadable.append(entry.path)
             return None
         return facts if stat.S_ISREG(facts.st_mode) else None
+
+    def _check_unchanged(self, obj: StoredObject, fd: int) -> None:
+        if self._described(obj.key, os.fstat(fd)).etag != obj.etag:
+            raise ObjectChangedError("the file was changed since it was registered")
 
     def _described(self, key: str, facts: os.stat_result) -> StoredObject:
         return StoredObject(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from db.records import StoredObject
 from worker.errors import BadRequestError, ObjectChangedError
+from worker.part_log import Parts
 from worker.s3_client import AbsentError, ReplacedError, translated
 from worker.s3_download import download
 from worker.s3_upload import upload
@@ -80,10 +81,17 @@ class S3Store:
         except AbsentError:
             return None
 
-    def fetch(self, obj: StoredObject, to: Path, *, progress: Callable[[int], None] | None = None) -> str:
+    def fetch(
+        self,
+        obj: StoredObject,
+        to: Path,
+        *,
+        progress: Callable[[int], None] | None = None,
+        parts: Parts | None = None,
+    ) -> str:
         """See ObjectStore.fetch."""
         try:
-            download(self._client, obj, to, progress=progress)
+            download(self._client, obj, to, progress=progress, parts=parts)
         except AbsentError as error:
             raise ObjectChangedError("the object is not in the bucket any more") from error
         except ReplacedError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from worker.errors import BadRequestError, ObjectChangedError
+from worker.part_log import PART_BYTES, Parts
 from worker.storage import ObjectStore
 
 ODD_KEYS = (
@@ -103,6 +104,24 @@ class ObjectStoreContract:
         (tmp_path / "local").write_bytes(b"much longer than that")
         store.fetch(obj, tmp_path / "local")
         assert (tmp_path / "local").read_bytes() == b"short"
+
+    def test_a_fetch_goes_on_with_the_parts_that_are_still_there(self, store: ObjectStore, tmp_path: Path) -> None:
+        data = _noise(3 * PART_BYTES + 17)
+        (tmp_path / "up").write_bytes(data)
+        store.put_file("x.svs", tmp_path / "up")
+        [obj] = store.list()
+        parts = Parts(log=tmp_path / "parts", file_no=7)
+        store.fetch(obj, tmp_path / "local", parts=parts)
+        with (tmp_path / "local").open("r+b") as file:  # bytes that a crash took back
+            file.seek(PART_BYTES + 5)
+            file.write(b"\0" * 9)
+        with (tmp_path / "parts").open("ab") as log:  # lines of another file, of nonsense, and a cut one
+            log.write(b"8 1 " + b"0" * 32 + b"\nno line\n7 99999 " + b"0" * 32 + b"\n7 0 ab")
+        moved: list[int] = []
+        digest = store.fetch(obj, tmp_path / "local", parts=parts, progress=moved.append)
+        assert digest == hashlib.sha256(data).hexdigest()
+        assert (tmp_path / "local").read_bytes() == data
+        assert sum(moved) == PART_BYTES
 
     def test_a_replaced_object_is_not_fetched_for_the_old_one(self, store: ObjectStore, tmp_path: Path) -> None:
         store.put_bytes("x.svs", b"old bytes")
