@@ -1,149 +1,125 @@
-"""Brings one slide at a time into a bounded folder on this machine, and takes it away again.
+"""Brings slides onto this machine, into a bounded cache that all its workers share.
 
-The local file is called by a random name: nothing of the object's key reaches the file system but an extension from
-a fixed list, which some readers look at.
+A slide that was read stays until its room is needed: whoever asks for the same version of the same object again gets
+it at once, two who ask at the same time wait for one download, and a download that was killed goes on where it stopped.
+Nothing of an object's key reaches the file system but an extension from a fixed list, and, in slides of several files,
+the plain names that their index uses.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
-import re
-import shutil
-import sys
-import uuid
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from db.records import StoredObject
-from worker.errors import BadRequestError, NoSpaceError, ServiceError
+from worker.cache_entry import EXTENSIONS, Wanted, Whole, is_full
+from worker.cache_room import CacheSpec, Hold, opened
+from worker.errors import MarrowlineError, NoSpaceError, ObjectChangedError, ServiceError
 from worker.storage import ObjectStore, Progress
 
-__all__ = ["EXTENSIONS", "CacheSpec", "NoSpaceError", "StagedFile", "staged"]
+__all__ = ["EXTENSIONS", "CacheSpec", "NoSpaceError", "StagedFile", "prefetch", "staged"]
 
-EXTENSIONS = frozenset(
-    {".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".svslide", ".czi", ".png", ".jpg", ".jpeg", ".bmp"}
-)
-"""Slides and fields that are one file each, in lower case."""
-_HEADROOM = 1.2
-_LOCK = ".lock"
-_OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CacheSpec:
-    """The folder that slides are staged in, and its bounds."""
-
-    folder: Path
-    max_bytes: int
-    reserve_bytes: int  # of the disk, left untouched
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class StagedFile:
     """A slide on this machine, as long as the context that gave it is open."""
 
-    path: Path
-    sha256: str
+    path: Path  # the file to open; its folder holds the slide's files and nothing else
+    sha256: str  # of the file; of a set: over its sorted names and their files' SHA-256
+    size: int  # bytes of all its files
 
 
 @contextmanager
 def staged(
-    store: ObjectStore, obj: StoredObject, cache: CacheSpec, *, owner: str, progress: Progress | None = None
+    store: ObjectStore,
+    obj: StoredObject,
+    cache: CacheSpec,
+    *,
+    files: Sequence[StoredObject] = (),
+    sha256: str | None = None,
+    progress: Progress | None = None,
+    owner: str = "",  # noqa: ARG001 - callers of the cache before this one name themselves
 ) -> Iterator[StagedFile]:
-    """Fetch the object for `owner`, who is the only one of that name anywhere, and remove it at the end.
+    """Give the slide as local files that stay while the context is open.
 
-    NoSpaceError when it does not fit into the cache's bounds; what processes that died left behind is removed
-    first. Else as ObjectStore.fetch.
+    files: the objects of a slide of several files, its index among them; empty: the slide is `obj` alone.
+    sha256: what the slide had when it was first read; a copy that differs is thrown away.
+    Raises NoSpaceError when it does not fit beside what is being read, ObjectChangedError, ServiceError, and
+    BadSlideError for a set whose files cannot be laid out.
     """
-    if not _OWNER.fullmatch(owner):
-        raise BadRequestError("an owner's name is letters, digits, dots, dashes and underscores")
-    extension = PurePosixPath(obj.key).suffix.lower()
-    folder = cache.folder / owner
-    path = folder / f"{uuid.uuid4()}{extension if extension in EXTENSIONS else ''}"
+    wanted = Wanted(obj=obj, files=tuple(files))
     with _disk_trouble():
-        cache.folder.mkdir(parents=True, exist_ok=True)
-        lock = _reserve(path, obj.size, cache)
+        hold, whole = _obtained(store, wanted, cache, progress)
+    try:
+        if sha256 not in (None, whole.sha256):
+            with _disk_trouble(), opened(cache) as room:
+                room.discard(hold)
+            raise ServiceError("the bytes that came are not those that this version had when it was first read")
+        with _disk_trouble():
+            hold.entry.touch()
+        yield StagedFile(path=whole.path, sha256=whole.sha256, size=whole.size)
+    finally:
+        hold.release()
+
+
+def prefetch(store: ObjectStore, obj: StoredObject, cache: CacheSpec, *, files: Sequence[StoredObject] = ()) -> bool:
+    """Bring a slide that will be wanted soon; tell whether it is here now.
+
+    Only slides that were read and are not in use make way for it. Trouble of any kind is left to `staged`.
+    """
+    wanted = Wanted(obj=obj, files=tuple(files))
     try:
         with _disk_trouble():
-            sha256 = store.fetch(obj, path, progress=progress)
-            size = path.stat().st_size
-        if size != obj.size:
-            raise ServiceError(f"{size} bytes came of an object of {obj.size}")
-        yield StagedFile(path=path, sha256=sha256)
-    finally:
-        with _locked(cache.folder / _LOCK):  # others add up sizes and sweep under it
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            with opened(cache) as room:
+                hold = room.take(wanted, gently=True)
+            if hold is None:
+                return False
+            try:
+                return bool(hold.whole or _brought(store, wanted, hold, cache, None))
+            finally:
+                hold.release()
+    except MarrowlineError:
+        return False
 
 
-def _reserve(path: Path, size: int, cache: CacheSpec) -> int:
-    """Claim the disk space for one file and return the lock that marks its folder as in use."""
-    with _locked(cache.folder / _LOCK):
-        _sweep(cache.folder)
-        held = sum(file.stat().st_size for file in cache.folder.glob("*/*"))
-        if held + size > cache.max_bytes:
-            raise NoSpaceError(
-                f"a slide of {size} bytes does not fit beside {held} into a cache of {cache.max_bytes}: "
-                "wait, or raise MARROWLINE_CACHE_MAX_BYTES"
-            )
-        free = shutil.disk_usage(cache.folder).free
-        if free < size * _HEADROOM + cache.reserve_bytes:
-            raise NoSpaceError(
-                f"a slide of {size} bytes does not fit into {free} bytes of free disk with a reserve of "
-                f"{cache.reserve_bytes}: clear the disk, or set MARROWLINE_CACHE_DIR to another one"
-            )
-        path.parent.mkdir(mode=0o700)
-        lock = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def _obtained(store: ObjectStore, wanted: Wanted, cache: CacheSpec, progress: Progress | None) -> tuple[Hold, Whole]:
+    """Return the slide with a shared lock on it, after bringing it or waiting for who does."""
+    while True:
+        with opened(cache) as room:
+            hold = room.take(wanted)
+        if hold is None:
+            time.sleep(_POLL_S)
+            continue
+        if hold.whole:
+            return hold, hold.whole
         try:
-            _allocate(path, size)
-        except OSError:
-            shutil.rmtree(path.parent, ignore_errors=True)
-            os.close(lock)
+            whole = _brought(store, wanted, hold, cache, progress)
+        except BaseException:
+            hold.release()
             raise
-        return lock
+        with opened(cache) as room:
+            return room.share(hold, whole), whole
 
 
-def _allocate(path: Path, size: int) -> None:
-    """Make a file with its whole disk space, where the system can, so that the download cannot run out of it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+def _brought(store: ObjectStore, wanted: Wanted, hold: Hold, cache: CacheSpec, progress: Progress | None) -> Whole:
+    """Fetch what is missing of the slide into the entry that is held alone."""
+    digests = []
     try:
-        if size and sys.platform == "linux":
-            os.posix_fallocate(fd, 0, size)
-        else:
-            os.ftruncate(fd, size)
-    finally:
-        os.close(fd)
-
-
-def _sweep(cache_folder: Path) -> None:
-    """Remove the folders whose owner died: its lock went with it."""
-    for folder in cache_folder.iterdir():
-        if folder.is_symlink() or not folder.is_dir():
-            continue
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder)
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(lock)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock file against every other process on this machine."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
+        for member, (path, parts) in zip(wanted.members, hold.entry.targets(), strict=True):
+            digests.append(store.fetch(member, path, progress=progress, parts=parts))
+            size = path.stat().st_size
+            if size != member.size:
+                raise ServiceError(f"{size} bytes came of an object of {member.size}")
+    except ObjectChangedError:
+        with opened(cache) as room:
+            room.discard(hold)
+        raise
+    return hold.entry.complete(wanted, digests)
 
 
 @contextmanager
@@ -152,6 +128,6 @@ def _disk_trouble() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             raise NoSpaceError("the cache's disk is full: clear it, or set MARROWLINE_CACHE_DIR") from error
         raise ServiceError(f"staging a slide on the disk failed: {error.strerror}") from error
