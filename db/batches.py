@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import psycopg2
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, Engine, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db import cells, steps
+from db.cell_tables import area, tile_defect
 from db.cell_tables import batch as batch_table
 from db.errors import BadOutputError, NotAllowedError
 from db.records import NOT_COUNTED, Batch, Claim, Plan
@@ -46,6 +48,7 @@ def store_plan(engine: Engine, claim: Claim, plan: Plan) -> frozenset[int]:
         if row.plan_digest != plan.digest:
             conn.execute(delete(batch_table).where(batch_table.c.run_id == claim.run_id))
             conn.execute(update(run).where(run.c.id == claim.run_id).values(_plan_values(plan)))
+            _replace_areas(conn, claim.run_id, plan)
             conn.execute(update(slide).where(slide.c.id == row.slide_id).values(sha256=plan.sha256))
         written = select(batch_table.c.no).where(batch_table.c.run_id == claim.run_id)
         return frozenset(conn.execute(written).scalars())
@@ -60,9 +63,27 @@ def _plan_values(plan: Plan) -> dict[str, Any]:
         "n_batches": plan.n_batches,
         "mpp_um": plan.mpp_um,
         "mpp_source": plan.mpp_source,
+        "mpp_error_um": plan.mpp_error_um,
+        "reader": plan.reader,
+        "sandbox": plan.sandbox,
+        "area_shares": dict(plan.area_shares),
+        "stain_profile": dict(plan.stain_profile),
         "feature_names": None,
         "progress_at": func.now(),
     }
+
+
+def _replace_areas(conn: Connection, run_id: int, plan: Plan) -> None:
+    conn.execute(delete(area).where(area.c.run_id == run_id))
+    if plan.areas:
+        rows = [{"run_id": run_id, "no": no} | asdict(one) for no, one in enumerate(plan.areas)]
+        conn.execute(insert(area), rows)
+
+
+def defects(engine: Engine, claim: Claim) -> int:
+    """Return how many tiles of the run are known to be defect. Raises UnavailableError."""
+    wanted = select(func.count()).select_from(tile_defect).where(tile_defect.c.run_id == claim.run_id)
+    return transact(engine, lambda conn: int(conn.execute(wanted).scalar_one()), patience_s=claim.lease_s)
 
 
 def write_batch(engine: Engine, claim: Claim, batch: Batch) -> None:
@@ -88,6 +109,9 @@ def _write(conn: Connection, claim: Claim, batch: Batch) -> None:
     key = {"run_id": claim.run_id, "no": batch.no}
     conn.execute(insert(batch_table).values(key | {"fence": claim.fence, "n_cells": len(batch.cells)}))
     cells.copy_cells(conn, claim.run_id, batch)
+    if batch.defects:
+        rows = [{"run_id": claim.run_id, "batch_no": batch.no} | asdict(one) for one in batch.defects]
+        conn.execute(insert(tile_defect), rows)
     progress = {"progress_at": func.now(), "lease_until": func.now() + in_seconds(claim.lease_s)}
     conn.execute(update(run).where(run.c.id == claim.run_id).values(progress | {"feature_names": names}))
 

@@ -51,6 +51,10 @@ def _batch_key() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["run_id", "batch_no"], ["batch.run_id", "batch.no"], ondelete="CASCADE")
 
 
+def _box_l0() -> list[Column[int]]:
+    return [Column(name, Integer, nullable=False) for name in ("x_l0", "y_l0", "width_l0", "height_l0")]
+
+
 cell = Table(
     "cell",
     metadata,
@@ -95,9 +99,11 @@ area = Table(
     Column("run_id", ForeignKey("run.id"), nullable=False),
     Column("no", Integer, nullable=False),
     words("kind"),
-    *(Column(name, Integer, nullable=False) for name in ("x_l0", "y_l0", "width_l0", "height_l0")),
+    *_box_l0(),
+    Column("mm2", Double, nullable=False),
     PrimaryKeyConstraint("run_id", "no"),
     CheckConstraint("width_l0 > 0 AND height_l0 > 0", name="box"),
+    CheckConstraint("mm2 > 0 AND mm2 < 'Infinity'", name="mm2"),
 )
 
 tile_defect = Table(
@@ -106,6 +112,7 @@ tile_defect = Table(
     Column("run_id", BigInteger, nullable=False),
     Column("batch_no", Integer, nullable=False),
     Column("tile_no", Integer, nullable=False),
+    *_box_l0(),
     words("code"),
     words("cause"),
     PrimaryKeyConstraint("run_id", "batch_no", "tile_no"),

@@ -14,7 +14,7 @@ from db.tables import slide
 
 _ACTOR = "scheduler"
 _LOCK_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended(:bucket || '/' || :key, 1))")
-_DECIDES_READING = frozenset({"stain", "declared_mpp_um"})
+_DECIDES_READING = frozenset({"stain", "declared_mpp_um", "preparation"})
 
 
 def current_by_key(conn: Connection, bucket: str, keys: Collection[str]) -> dict[str, StoredObject]:
@@ -55,6 +55,7 @@ def restate(
         "specimen": (facts.specimen or specimen).value,
         "stain": facts.stain,
         "declared_mpp_um": facts.mpp_um,
+        "preparation": facts.preparation,
         "taken_at": facts.taken_at,
     }
     changed = {name for name, value in told.items() if known._mapping[name] != value}
@@ -70,7 +71,7 @@ def _start_again(conn: Connection, slide_id: int, *, reread: bool) -> int | None
     due = None
     for row in conn.execute(select(run).where(run.c.slide_id == slide_id).order_by(run.c.id).with_for_update()):
         if row.state in (RunState.RUNNING, RunState.DONE) and reread:
-            steps.step(conn, row.id, RunState.CANCELLED, actor=_ACTOR, reason="its stain or scale was corrected")
+            steps.step(conn, row.id, RunState.CANCELLED, actor=_ACTOR, reason="what it is or its scale was corrected")
         elif row.state != RunState.QUARANTINED:
             continue
         steps.to_pending(conn, row.id, actor=_ACTOR, reason="its sidecar was corrected")

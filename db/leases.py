@@ -8,11 +8,11 @@ from sqlalchemy import Connection, Engine, Row, func, select, text, update
 
 from db import batches, patients, steps
 from db.errors import NotAllowedError
-from db.records import Claim, Decide, RunState, Specimen
+from db.records import Claim, Decide, Preparation, RunState, Specimen, StoredObject
 from db.run_tables import run
 from db.session import transact
 from db.steps import in_seconds, stored_object
-from db.tables import lab, model_version, patient, slide
+from db.tables import lab, model_version, patient, slide, slide_file
 
 _CLAIM = text(
     """
@@ -38,7 +38,10 @@ def claim(engine: Engine, run_id: int, *, worker_id: str, lease_s: float) -> Cla
 
     def work(conn: Connection) -> Claim | None:
         taken = conn.execute(_CLAIM, parameters).one_or_none()
-        return None if taken is None else _claim(_facts(conn, run_id), run_id, taken=taken, lease_s=lease_s)
+        if taken is None:
+            return None
+        facts = _facts(conn, run_id)
+        return _claim(facts, run_id, taken=taken, files=_files(conn, facts), lease_s=lease_s)
 
     return transact(engine, work, patience_s=lease_s / 2)
 
@@ -144,7 +147,22 @@ def _facts(conn: Connection, run_id: int) -> Row[Any]:
     return conn.execute(select(*columns).select_from(joined).where(run.c.id == run_id)).one()
 
 
-def _claim(facts: Row[Any], run_id: int, *, taken: Row[Any], lease_s: float) -> Claim:
+def _files(conn: Connection, facts: Row[Any]) -> tuple[StoredObject, ...]:
+    rows = conn.execute(select(slide_file).where(slide_file.c.slide_id == facts.id).order_by(slide_file.c.key))
+    return tuple(
+        StoredObject(
+            bucket=facts.bucket,
+            key=row.key,
+            version_id=row.version_id,
+            etag=row.etag,
+            size=row.size_bytes,
+            last_modified=facts.last_modified,
+        )
+        for row in rows
+    )
+
+
+def _claim(facts: Row[Any], run_id: int, *, taken: Row[Any], files: tuple[StoredObject, ...], lease_s: float) -> Claim:
     return Claim(
         run_id=run_id,
         fence=taken.fence,
@@ -152,9 +170,11 @@ def _claim(facts: Row[Any], run_id: int, *, taken: Row[Any], lease_s: float) -> 
         slide_id=facts.id,
         patient_id=facts.patient_id,
         obj=stored_object(facts),
+        files=files,
         sha256=facts.sha256,
         specimen=Specimen(facts.specimen),
         stain=facts.stain,
+        preparation=Preparation(facts.preparation) if facts.preparation else None,
         declared_mpp_um=facts.declared_mpp_um,
         site_mpp_um=facts.site_mpp_um,
         model_name=facts.name,

@@ -17,6 +17,12 @@ class Specimen(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Preparation(StrEnum):
+    """What a lab can say that its slide is, where its looks leave doubt."""
+
+    SMEAR = "smear"
+
+
 class SlideState(StrEnum):
     """Where a stored object version stands."""
 
@@ -91,6 +97,7 @@ class SlideFacts:
     patient: str
     specimen: Specimen | None = None  # None: the lab's default
     stain: str | None = None
+    preparation: Preparation | None = None  # None: to be recognised by its looks
     mpp_um: float | None = None
     taken_at: datetime | None = None
 
@@ -115,14 +122,28 @@ class Claim:
     slide_id: int
     patient_id: int
     obj: StoredObject
+    files: tuple[StoredObject, ...]  # those of a slide that is several, its index among them
     sha256: str | None  # of the object's bytes, once some worker has read them
     specimen: Specimen
     stain: str | None
+    preparation: Preparation | None
     declared_mpp_um: float | None
     site_mpp_um: float | None
     model_name: str
     weights_sha256: str
     lease_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Area:
+    """A connected region of a slide in which cells are counted, by the box around it."""
+
+    kind: str
+    x_l0: int
+    y_l0: int
+    width_l0: int
+    height_l0: int
+    mm2: float  # of the region itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +154,14 @@ class Plan:
     n_batches: int
     document: Mapping[str, Any]  # JSON: tiles, areas, fits, engine
     mpp_um: float
-    mpp_source: str  # header | sidecar | site
+    mpp_source: str  # header | sidecar | site | estimated
     sha256: str  # of the slide's bytes
+    mpp_error_um: float | None = None  # standard error of an estimated scale
+    reader: str | None = None  # what decoded the pixels
+    sandbox: str | None = None  # how well the reading process was locked in: full | strong | weak
+    areas: tuple[Area, ...] = ()
+    area_shares: Mapping[str, float] = field(default_factory=dict)  # of the slide: counted, and why not elsewhere
+    stain_profile: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,11 +179,25 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TileDefect:
+    """A tile whose pixels could not be decoded: nothing was counted in it."""
+
+    tile_no: int
+    x_l0: int
+    y_l0: int
+    width_l0: int
+    height_l0: int
+    code: str
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """The cells of the tiles that are written in one transaction."""
 
     no: int
     cells: tuple[Cell, ...]
+    defects: tuple[TileDefect, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

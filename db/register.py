@@ -160,6 +160,7 @@ def _insert(conn: Connection, obj: StoredObject, facts: SlideFacts, defaults: La
         "specimen": (facts.specimen or specimen).value,
         "stain": facts.stain,
         "declared_mpp_um": facts.mpp_um,
+        "preparation": facts.preparation,
         "taken_at": facts.taken_at,
     }
     slide_id = conn.execute(insert(slide).values(values).returning(slide.c.id)).scalar_one()

@@ -48,6 +48,9 @@ class SlideReport:
     cells: int | None
     mpp_um: float | None
     mpp_source: str | None
+    mpp_error_um: float | None
+    sandbox: str | None
+    tile_defects: int
     slide_id: int
     bucket: str
     specimen: str
@@ -86,6 +89,12 @@ class RunReport:
     batches: int | None
     mpp_um: float | None
     mpp_source: str | None
+    mpp_error_um: float | None
+    reader: str | None
+    sandbox: str | None
+    counted_share: float | None
+    areas_mm2: float | None
+    tile_defects: int
     created_at: datetime
     next_at: datetime
     progress_at: datetime | None

@@ -40,12 +40,7 @@ def is_modelled(name: str | None, kind: str, _parents: object) -> bool:
 
 def missing(conn: Connection) -> list[str]:
     """Return in words which checks, partitions and triggers the database lacks, or has beside the models."""
-    wanted = {
-        str(c.name)
-        for t in metadata.tables.values()
-        for c in t.constraints
-        if isinstance(c, CheckConstraint)
-    }
+    wanted = {str(c.name) for t in metadata.tables.values() for c in t.constraints if isinstance(c, CheckConstraint)}
     checks = set(conn.execute(_CHECKS).scalars())
     found = [f"check constraint {name} is not in both models and database" for name in sorted(wanted ^ checks)]
     partitions = {row[0]: row[1] for row in conn.execute(_PARTITIONS)}

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from db.columns import metadata, moment, one_of, own_id, words
-from db.records import SlideState, Specimen
+from db.records import Preparation, SlideState, Specimen
 
 lab = Table(
     "lab",
@@ -95,6 +95,7 @@ slide = Table(
     words("specimen"),
     Column("stain", Text),
     Column("declared_mpp_um", Double),
+    Column("preparation", Text),
     moment("taken_at", default=False),
     moment("registered_at"),
     moment("seen_at"),
@@ -102,6 +103,7 @@ slide = Table(
     Index("uq_slide_current", "bucket", "key", unique=True, postgresql_where=text("state = 'current'")),
     one_of("state", SlideState),
     one_of("specimen", Specimen),
+    one_of("preparation", Preparation),
     CheckConstraint("size_bytes >= 0", name="size_bytes"),
     CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256"),
     CheckConstraint("declared_mpp_um > 0 AND declared_mpp_um < 'Infinity'", name="declared_mpp_um"),

@@ -3,10 +3,11 @@
 A sidecar is a JSON file beside the slide, named `<key>.json`:
 
     {"lab": "A", "patient": "P-17", "specimen": "marrow", "stain": "MGG", "mpp": 0.25,
-     "taken_at": "2026-03-01T09:30:00+01:00"}
+     "taken_at": "2026-03-01T09:30:00+01:00", "preparation": "smear"}
 
-Every field may be left out. Where it names lab and patient they hold; where it names one of the two, that must be
-what the key says. All messages here are without the key and the values, as those hold pseudonyms.
+Every field may be left out. `preparation` overrules what the slide looks like. Where lab and patient are both named
+they hold; where one of the two is, that must be what the key says. All messages here are without the key and the
+values, as those hold pseudonyms.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from db.records import SlideFacts, Specimen
+from db.records import Preparation, SlideFacts, Specimen
 from scheduler.config import SchedulerSettings
 from worker.errors import BadRequestError
+from worker.slide_sets import set_kind
 from worker.staging import EXTENSIONS
 from worker.storage import RESULTS_PREFIX
 
 SIDECAR = ".json"
-_SEVERAL_FILES = frozenset({".mrxs", ".vms", ".vmu", ".dcm"})
+_SERIES = ".dcm"
 _LONGEST_KEY_BYTES = 1024
 _MOST_FAULTS = 5
 _PLACES = ("lab", "patient", "slide")
@@ -65,6 +67,7 @@ class Sidecar(BaseModel):
     patient: _Name | None = None
     specimen: Specimen | None = None
     stain: _Name | None = None
+    preparation: Preparation | None = None
     mpp: Annotated[float, Field(ge=0.02, le=5, allow_inf_nan=False)] | None = None
     taken_at: AwareDatetime | None = None
 
@@ -75,13 +78,19 @@ class _Place(BaseModel):
 
 
 def is_slide_key(key: str, prefix: str = "") -> bool:
-    """Tell whether an object of this key is meant to be a slide, by its extension and its place.
+    """Tell whether an object of this key is meant to be a slide, or to stand for one of several files.
 
-    Formats of several files count as meant; `facts_of` refuses them with the reason.
+    A file of a DICOM series counts as meant; `facts_of` refuses it, as a series is known by its folder.
     """
-    if key.startswith(prefix + RESULTS_PREFIX):
+    if key.startswith(prefix + RESULTS_PREFIX) or key.endswith("/"):
         return False
-    return PurePosixPath(key).suffix.lower() in EXTENSIONS | _SEVERAL_FILES
+    suffix = PurePosixPath(key).suffix.lower()
+    return suffix in EXTENSIONS or suffix == _SERIES or set_kind(key) is not None
+
+
+def sidecar_key(key: str) -> str:
+    """Return where the sidecar of a slide lies: `<key>.json`; of the DICOM series in `folder/`, `folder.json`."""
+    return key.removesuffix("/") + SIDECAR
 
 
 def slide_of_sidecar(key: str, prefix: str = "") -> str | None:
@@ -110,9 +119,8 @@ def facts_of(key: str, sidecar: bytes | None, settings: SchedulerSettings, *, pr
     fault = fault_of_key(key)
     if fault:
         raise RefusedError(key, fault)
-    suffix = PurePosixPath(key).suffix.lower()
-    if suffix in _SEVERAL_FILES:
-        raise RefusedError(key, f"slides of several files ({suffix}) are not taken in: convert it to one TIFF or SVS")
+    if PurePosixPath(key).suffix.lower() == _SERIES and not key.endswith("/"):
+        raise RefusedError(key, "a DICOM series is one slide: put its files into a folder lab/patient/slide of its own")
     told = _read(key, sidecar)
     lab, patient = _whose(key, told, settings.key_pattern, prefix)
     return SlideFacts(
@@ -120,6 +128,7 @@ def facts_of(key: str, sidecar: bytes | None, settings: SchedulerSettings, *, pr
         patient=patient,
         specimen=told.specimen,
         stain=told.stain,
+        preparation=told.preparation,
         mpp_um=told.mpp,
         taken_at=told.taken_at,
     )
@@ -169,7 +178,7 @@ def _whose(key: str, told: Sidecar, pattern: str, prefix: str) -> tuple[str, str
 
 def _placed(key: str, pattern: str, prefix: str) -> _Place:
     """Return what the key's place says; nothing when it does not match the pattern."""
-    found = _compiled(pattern).fullmatch(key.removeprefix(prefix))
+    found = _compiled(pattern).fullmatch(key.removeprefix(prefix).removesuffix("/"))
     if found is None:
         return _Place()
     named = found.groupdict()

@@ -22,6 +22,9 @@ SELECT lab.code AS lab,
        CASE WHEN reading.state = 'done' THEN reading.n_cells END AS cells,
        reading.mpp_um,
        reading.mpp_source,
+       reading.mpp_error_um,
+       reading.sandbox,
+       torn.n AS tile_defects,
        slide.specimen,
        slide.stain,
        slide.size_bytes,
@@ -41,7 +44,10 @@ SELECT lab.code AS lab,
      ORDER BY run.model_version_id IS NOT DISTINCT FROM patient.shown_model_id DESC, run.id DESC LIMIT 1
   ) AS reading ON true
   LEFT JOIN public.model_version ON model_version.id = reading.model_version_id
-  LEFT JOIN LATERAL (SELECT count(*) AS n FROM public.batch WHERE batch.run_id = reading.id) AS written ON true;
+  LEFT JOIN LATERAL (SELECT count(*) AS n FROM public.batch WHERE batch.run_id = reading.id) AS written ON true
+  LEFT JOIN LATERAL (
+    SELECT count(*) AS n FROM public.tile_defect WHERE tile_defect.run_id = reading.id
+  ) AS torn ON true;
 
 COMMENT ON VIEW report.slides IS
   'Every slide and how its reading stands. Research use only, not for diagnostic procedures.';
@@ -51,5 +57,8 @@ COMMENT ON COLUMN report.slides.reason IS 'What went wrong last';
 COMMENT ON COLUMN report.slides.remedy IS 'What to do about it';
 COMMENT ON COLUMN report.slides.cells IS 'Cells found, of every class; NULL until the slide is done';
 COMMENT ON COLUMN report.slides.mpp_um IS 'Micrometres per level-0 pixel that the slide was read with';
-COMMENT ON COLUMN report.slides.mpp_source IS 'Where that scale comes from: header, sidecar or site';
+COMMENT ON COLUMN report.slides.mpp_source IS 'Where that scale comes from: header, sidecar, site, or estimated from the red cells';
+COMMENT ON COLUMN report.slides.mpp_error_um IS 'Standard error of an estimated scale';
+COMMENT ON COLUMN report.slides.sandbox IS 'How well the reading process was locked in: full, strong or weak';
+COMMENT ON COLUMN report.slides.tile_defects IS 'Tiles that could not be decoded: nothing was counted in them';
 COMMENT ON COLUMN report.slides.object_state IS 'incomplete, current, superseded or missing';

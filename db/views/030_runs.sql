@@ -20,6 +20,12 @@ SELECT run.id AS run_id,
        run.n_batches AS batches,
        run.mpp_um,
        run.mpp_source,
+       run.mpp_error_um,
+       run.reader,
+       run.sandbox,
+       round((run.area_shares ->> 'counted')::numeric, 4)::float8 AS counted_share,
+       found.areas_mm2,
+       torn.n AS tile_defects,
        run.created_at,
        run.next_at,
        run.progress_at,
@@ -28,7 +34,9 @@ SELECT run.id AS run_id,
   JOIN public.slide ON slide.id = run.slide_id
   JOIN public.patient ON patient.id = slide.patient_id
   JOIN public.lab ON lab.id = patient.lab_id
-  JOIN public.model_version ON model_version.id = run.model_version_id;
+  JOIN public.model_version ON model_version.id = run.model_version_id
+  LEFT JOIN LATERAL (SELECT sum(area.mm2) AS areas_mm2 FROM public.area WHERE area.run_id = run.id) AS found ON true
+  LEFT JOIN LATERAL (SELECT count(*) AS n FROM public.tile_defect WHERE tile_defect.run_id = run.id) AS torn ON true;
 
 COMMENT ON VIEW report.runs IS
   'Every reading of a slide by a model version. Research use only, not for diagnostic procedures.';
@@ -36,4 +44,11 @@ COMMENT ON COLUMN report.runs.state IS 'pending, running, retry_wait, done, quar
 COMMENT ON COLUMN report.runs.attempts IS 'How often a worker took the run';
 COMMENT ON COLUMN report.runs.releases IS 'Attempts that do not count against max_attempts';
 COMMENT ON COLUMN report.runs.change_reason IS 'Why the run took its last step';
+COMMENT ON COLUMN report.runs.mpp_source IS 'header, sidecar, site, or estimated from the red cells';
+COMMENT ON COLUMN report.runs.mpp_error_um IS 'Standard error of an estimated scale';
+COMMENT ON COLUMN report.runs.reader IS 'What decoded the pixels: openslide, tiled-jpeg or plain';
+COMMENT ON COLUMN report.runs.sandbox IS 'How well the reading process was locked in: full, strong or weak';
+COMMENT ON COLUMN report.runs.counted_share IS 'Part of the slide in which cells are counted, 0-1';
+COMMENT ON COLUMN report.runs.areas_mm2 IS 'Area in which cells are counted';
+COMMENT ON COLUMN report.runs.tile_defects IS 'Tiles that could not be decoded: nothing was counted in them';
 COMMENT ON COLUMN report.runs.progress_at IS 'When a batch was last written';

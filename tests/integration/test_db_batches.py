@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from db import runs
+from db import batches, runs
 from db.cell_tables import PARTITIONS
 from db.errors import BadOutputError, NotAllowedError
-from db.records import Batch, Cell, Claim
+from db.records import Area, Batch, Cell, Claim, TileDefect
 from db.session import transaction
 from tests.support.rows import add_slide, batch, cell, decide, plan, read, scalar, taken
 
@@ -137,6 +137,32 @@ def test_the_plan_and_its_scale_are_kept(lab: Engine, claim: Claim) -> None:
         row = conn.exec_driver_sql("SELECT plan, mpp_um, mpp_source, sha256 FROM run JOIN slide ON true").one()
     assert tuple(row) == ({"tiles": 2}, 0.25, "header", "b" * 64)
     assert taken(lab, claim.run_id).sha256 == "b" * 64
+
+
+def test_what_is_known_of_a_reading_is_reported(lab: Engine, claim: Claim) -> None:
+    area = Area(kind="monolayer", x_l0=64, y_l0=0, width_l0=640, height_l0=128, mm2=0.5)
+    shares = {"counted": 0.25, "ink": 0.75}
+    told = replace(plan(n_batches=2, digest="plan-2"), areas=(area, area), area_shares=shares, reader="tiled-jpeg")
+    runs.store_plan(lab, claim, replace(told, sandbox="full", mpp_source="estimated", mpp_error_um=0.01))
+    row = scalar(lab, "SELECT (mpp_source, mpp_error_um, reader, sandbox, counted_share, areas_mm2) FROM report.runs")
+    assert row == "(estimated,0.01,tiled-jpeg,full,0.25,1)"
+    assert scalar(lab, "SELECT sum(width_l0) FROM report.areas") == 1280
+    assert scalar(lab, "SELECT share FROM report.area_shares WHERE reason = 'ink'") == 0.75
+    runs.store_plan(lab, claim, plan(n_batches=2, digest="plan-3"))
+    assert scalar(lab, "SELECT count(*) FROM area") == 0
+
+
+def test_a_defect_stands_and_falls_with_its_batch(lab: Engine, claim: Claim) -> None:
+    torn = TileDefect(
+        tile_no=7, x_l0=0, y_l0=64, width_l0=1024, height_l0=960, code="unreadable_region", cause="bad data"
+    )
+    runs.write_batch(lab, claim, replace(batch(1), defects=(torn,)))
+    assert scalar(lab, "SELECT (tile_no, height_l0, error_code, reason) FROM report.tile_defects") == (
+        '(7,960,unreadable_region,"bad data")'
+    )
+    assert scalar(lab, "SELECT tile_defects FROM report.slides") == batches.defects(lab, claim) == 1
+    runs.write_batch(lab, claim, batch(1))
+    assert batches.defects(lab, claim) == 0
 
 
 def test_finish_counts_classes_with_abstained_cells_apart(lab: Engine, claim: Claim) -> None:

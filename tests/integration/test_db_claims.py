@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from db import runs
 from db.errors import FencedError, NotFoundError
-from db.records import Claim, RunState, Specimen
+from db.records import Claim, Preparation, RunState, Specimen
 from db.session import transaction
 from tests.support.rows import DEFAULTS, add, add_slide, batch, decide, execute, plan, read, scalar, stored, taken
 
@@ -23,7 +23,7 @@ def _state(engine: Engine) -> str:
 def test_a_claim_carries_all_that_the_worker_needs(lab: Engine) -> None:
     obj = stored()
     with transaction(lab) as conn:
-        run_id = add(conn, obj, stain="mgg", mpp_um=0.5, specimen=Specimen.BLOOD)
+        run_id = add(conn, obj, stain="mgg", preparation=Preparation.SMEAR, mpp_um=0.5, specimen=Specimen.BLOOD)
     claim = taken(lab, run_id, lease_s=60)
     assert claim == Claim(
         run_id=run_id,
@@ -32,9 +32,11 @@ def test_a_claim_carries_all_that_the_worker_needs(lab: Engine) -> None:
         slide_id=1,
         patient_id=1,
         obj=obj,
+        files=(),
         sha256=None,
         specimen=Specimen.BLOOD,
         stain="mgg",
+        preparation=Preparation.SMEAR,
         declared_mpp_um=0.5,
         site_mpp_um=DEFAULTS.site_mpp_um,
         model_name="m1",

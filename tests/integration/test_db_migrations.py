@@ -14,7 +14,7 @@ from db import migrate, schema_facts
 from db.schema_facts import metadata
 from db.session import make_engine, transaction
 from tests.support.postgres import Server
-from tests.support.rows import MODEL, use_model
+from tests.support.rows import MODEL, add_slide, use_model
 
 _COLUMNS = """
     SELECT table_name, column_name, data_type, udt_name, is_nullable, column_default, is_identity
@@ -117,6 +117,27 @@ def test_downgrade_refuses_to_lose_a_row(engine: Engine) -> None:
     with pytest.raises(RuntimeError, match="holds rows"):
         migrate.downgrade(engine)
     assert migrate.check(engine) == []
+
+
+@pytest.mark.parametrize(
+    "fact", ["preparation='smear'", "mpp_error_um=0.01", "sandbox='full'", "mpp_source='estimated'"]
+)
+def test_downgrade_refuses_to_lose_what_is_known_of_a_reading(lab: Engine, fact: str) -> None:
+    add_slide(lab)
+    with transaction(lab) as conn:
+        conn.exec_driver_sql(f"UPDATE {'slide' if fact.startswith('preparation') else 'run'} SET {fact}")
+    with pytest.raises(RuntimeError, match="holds values"):
+        migrate.downgrade(lab, "0001")
+    assert migrate.check(lab) == []
+
+
+def test_one_step_down_keeps_every_row(lab: Engine) -> None:
+    add_slide(lab)
+    migrate.downgrade(lab, "0001")
+    migrate.upgrade(lab)
+    assert migrate.check(lab) == []
+    with transaction(lab) as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM run").scalar_one() == 1
 
 
 def test_a_migrated_database_can_go_down_and_up_again(engine: Engine) -> None:
