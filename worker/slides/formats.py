@@ -13,6 +13,7 @@ import openslide
 from worker.errors import BadSlideError
 from worker.slides.openslide_source import OpenSlideSource
 from worker.slides.plain_field import check_plain_tiff, open_field
+from worker.slides.reader_choice import choose
 from worker.slides.slide import READABLE, PixelSource
 from worker.slides.tiff_structure import TiffPage, check_tiff
 
@@ -39,7 +40,7 @@ def open_slide_file(path: Path) -> PixelSource:
     pages = _tiff_pages(path) if standard_tiff else ()
     vendor = openslide.OpenSlide.detect_format(path)
     if vendor is not None:
-        return OpenSlideSource(path, vendor)
+        return choose(path, pages, OpenSlideSource(path, vendor)).source
     if pages:
         check_plain_tiff(path, pages)
         return open_field(path, "TIFF")

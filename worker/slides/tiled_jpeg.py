@@ -1,0 +1,91 @@
+"""Pixels of a slide whose JPEG tiles are decoded directly, about eight times as fast as through OpenSlide.
+
+OpenSlide spends four fifths of a read in compositing tiles as if they overlapped. Where they are a plain grid, a
+region is a copy of its tiles: the same pixels bit by bit, which `reader_choice` proves on a sample of each slide.
+Decoding is strict: libjpeg fills in grey for data that is cut off or altered and only warns of it, so that a warning
+is an error here. (simplejpeg decodes into a buffer of ours and can be strict; imagecodecs hands out the grey.)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+
+from worker.errors import BadSlideError
+from worker.geometry import Box
+from worker.slides.slide import RgbImage, SlideInfo
+from worker.slides.tiff_structure import UPLOAD_AGAIN
+from worker.slides.tile_cache import TileCache
+from worker.slides.tile_levels import TileLevel
+
+READER = "tiled-jpeg"
+_CACHE_BYTES = 96 * 2**20
+
+
+class TiledJpegSource:
+    """An open slide (a `PixelSource`) read by its native tiles, each decoded once while boxes around it are read."""
+
+    def __init__(self, path: Path, info: SlideInfo, levels: tuple[TileLevel, ...], icc: bytes | None) -> None:
+        self.info = info
+        self.icc = icc
+        self.levels = levels
+        self._cache = TileCache(_CACHE_BYTES)
+        self._file: int | None = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def read_lv(self, level: int, box_lv: Box) -> RgbImage:
+        """Return a box inside a level as (H, W, 3) uint8 RGB.
+
+        Raises:
+            BadSlideError: `unreadable_region`, where a tile cannot be decoded without a warning.
+        """
+        region = np.empty((box_lv.height, box_lv.width, 3), dtype=np.uint8)
+        self.read_into(level, box_lv, region)
+        return region
+
+    def read_into(self, level: int, box_lv: Box, region: RgbImage) -> None:
+        """Do as `read_lv`, into an array of the box's size that is given."""
+        grid = self.levels[level]
+        rows, columns = grid.tiles_in(box_lv)
+        for row in rows:
+            for column in columns:
+                self._copy_tile(level, row, column, box_lv, region)
+
+    def close(self) -> None:
+        """Close the file and give the buffers back."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        self._cache.clear()
+
+    def _copy_tile(self, level: int, row: int, column: int, box_lv: Box, region: RgbImage) -> None:
+        grid = self.levels[level]
+        key = (level, row, column)
+        y, x = row * grid.tile_height - box_lv.y, column * grid.tile_width - box_lv.x  # of the tile in the region
+        top, left = max(0, -y), max(0, -x)  # what of the tile lies outside
+        tile = self._cache.take(key, (grid.tile_height, grid.tile_width, 3))
+        try:
+            if not tile.ready:
+                self._decode(level, row * grid.columns + column, tile.pixels)
+                self._cache.publish(tile)
+            part = tile.pixels[top : box_lv.height - y, left : box_lv.width - x]
+            region[y + top : y + grid.tile_height, x + left : x + grid.tile_width] = part
+        finally:
+            self._cache.give_back(key, tile)
+
+    def _decode(self, level: int, number: int, pixels: RgbImage) -> None:
+        grid = self.levels[level]
+        if self._file is None:
+            raise ValueError("the slide is closed")
+        data = os.pread(self._file, int(grid.counts[number]), int(grid.offsets[number]))
+        try:
+            simplejpeg.decode_jpeg(grid.frame.complete(data), "RGB", buffer=pixels, strict=True)
+        except ValueError as error:
+            row, column = divmod(number, grid.columns)
+            cause = (
+                f"level {level} cannot be decoded at {column * grid.tile_width},{row * grid.tile_height}"
+                f" ({grid.tile_width} x {grid.tile_height} px): {error}"
+            )
+            raise BadSlideError("unreadable_region", cause[:300], UPLOAD_AGAIN) from error
