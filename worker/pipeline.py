@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from db.records import Batch, Cell, Plan
+from db.records import Batch, Cell, Plan, TileDefect
 from worker.cells import features, preprocess
 from worker.cells.classify import Calls, classify
 from worker.cells.segment import CellMask, segment
@@ -33,6 +34,8 @@ from worker.slides.tiling import Tile, batches, plan_tiles
 HALO_PX = 128
 """32 µm at 0.25 µm/px: wider than the largest cell plus everything a step looks at around a pixel."""
 _BATCH_ORDER_SEED = 2026
+MOST_DEFECTS = 0.05
+"""Part of the tiles that may be impossible to decode before the whole slide is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +108,17 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
 
 
 def read_slide(
-    reader: SlideReader, plan: Plan, model: Model, *, skip: Collection[int] = frozenset()
+    reader: SlideReader, plan: Plan, model: Model, *, skip: Collection[int] = frozenset(), defects: int = 0
 ) -> Generator[Batch]:
     """Yield the batches of the plan in order, leaving out those whose numbers are in `skip`.
 
-    The next tiles are read while the present one is segmented. Raises BadSlideError when pixels cannot be read.
+    A tile that cannot be decoded is noted in its batch and gives no cells. `defects` is how many such tiles the
+    skipped batches have.
+
+    The next tiles are read while the present one is segmented.
+
+    Raises:
+        BadSlideError: `too_many_defects`, when more than MOST_DEFECTS of the tiles cannot be decoded.
     """
     reading = _prepare(plan)
     todo = [(no, tiles) for no, tiles in enumerate(reading.batches) if no not in skip]
@@ -117,8 +126,17 @@ def read_slide(
     # Closed here even when a step raises: the reader must not be closed while its threads read.
     with closing(reader.tiles(reading.plane, boxes, reading.stain.background)) as pixels:
         for no, tiles in todo:
-            found = [cell for tile in tiles for cell in _find_cells(_pixels(next(pixels)), tile, reading, model)]
-            yield Batch(no=no, cells=_call(found, reading.plane, model))
+            found: list[_Found] = []
+            torn: list[TileDefect] = []
+            for tile in tiles:
+                read = next(pixels)
+                if isinstance(read, BadSlideError):
+                    torn.append(_defect(tile, read, reading.plane))
+                    _check_defects(defects + len(torn), plan.document["n_tiles"], read)
+                else:
+                    found.extend(_find_cells(read, tile, reading, model))
+            defects += len(torn)
+            yield Batch(no=no, cells=_call(found, reading.plane, model), defects=tuple(torn))
 
 
 def _prepare(plan: Plan) -> _Reading:
@@ -147,10 +165,24 @@ def _tiles_in_order(
     return batches(tiles, document["tiles_per_batch"], document["order_seed"])
 
 
-def _pixels(read: NDArray[np.uint8] | BadSlideError) -> NDArray[np.uint8]:
-    if isinstance(read, BadSlideError):
-        raise read
-    return read
+def _defect(tile: Tile, error: BadSlideError, plane: WorkingPlane) -> TileDefect:
+    core = tile.core_work
+    x_l0, y_l0 = math.floor(core.x * plane.factor), math.floor(core.y * plane.factor)
+    return TileDefect(
+        tile_no=tile.no,
+        x_l0=x_l0,
+        y_l0=y_l0,
+        width_l0=math.ceil(core.x_end * plane.factor) - x_l0,
+        height_l0=math.ceil(core.y_end * plane.factor) - y_l0,
+        code=error.code,
+        cause=error.cause,
+    )
+
+
+def _check_defects(defects: int, n_tiles: int, last: BadSlideError) -> None:
+    if defects > MOST_DEFECTS * n_tiles:
+        cause = f"{defects} of its {n_tiles} tiles cannot be decoded; the last: {last.cause}"
+        raise BadSlideError("too_many_defects" if n_tiles > 1 else last.code, cause, last.remedy)
 
 
 def _find_cells(rgb: NDArray[np.uint8], tile: Tile, reading: _Reading, model: Model) -> Iterator[_Found]:

@@ -158,7 +158,8 @@ def _read(claim: Claim, bench: Bench) -> None:
 
 def _write(claim: Claim, bench: Bench, heart: Heartbeat, reader: SlideReader, plan: Plan, model: Model) -> None:
     written = batches.store_plan(bench.engine, claim, plan)
-    with closing(pipeline.read_slide(reader, plan, model, skip=written)) as read:
+    defects = batches.defects(bench.engine, claim) if written else 0
+    with closing(pipeline.read_slide(reader, plan, model, skip=written, defects=defects)) as read:
         for batch in read:
             heart.check()
             batches.write_batch(bench.engine, claim, batch)

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from tests.support.slide_files import MemorySlide, pyramid, texture
+from worker.errors import BadSlideError
+from worker.geometry import Box
 from worker.slides import overview
 from worker.slides.overview import coarsest_level, overview_at_most, overview_within
+from worker.slides.slide import RgbImage
 
 IMAGE = texture(530, 800)
 PYRAMID = MemorySlide(pyramid(IMAGE, (1, 4, 16)))
@@ -41,3 +44,36 @@ def test_strips_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     in_one = overview_at_most(slide, 7)
     monkeypatch.setattr(overview, "_STRIP_PX", 800 * 23)
     np.testing.assert_array_equal(overview_at_most(slide, 7).rgb, in_one.rgb)
+
+
+class Torn(MemorySlide):
+    """A slide of which nothing can be decoded that meets some boxes."""
+
+    torn: tuple[Box, ...] = (Box(x=600, y=100, width=20, height=20),)
+
+    def read_lv(self, level: int, box_lv: Box) -> RgbImage:
+        """Fail where the box meets a torn one."""
+        for box in self.torn:
+            if (met := box.clipped(box_lv)).width and met.height:
+                raise BadSlideError("unreadable_region", "it cannot be decoded", "Upload the file again.")
+        return super().read_lv(level, box_lv)
+
+
+@pytest.mark.parametrize("factor", [1, 7, 10])
+def test_a_torn_place_costs_its_block_and_is_told(factor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "_BLOCK_PX", 64)
+    whole, torn = overview_at_most(MemorySlide([IMAGE]), factor), overview_at_most(Torn([IMAGE]), factor)
+    (lost,) = torn.unreadable
+    inside = (slice(lost.y, lost.y_end), slice(lost.x, lost.x_end))
+    assert (torn.rgb[inside] == 255).all()
+    left = np.ones(whole.rgb.shape[:2], dtype=np.bool_)
+    left[inside] = False
+    np.testing.assert_array_equal(torn.rgb[left], whole.rgb[left])
+    assert 20 // factor <= lost.width <= -(-70 // factor) + 1
+    assert lost.holds_mean(610 // factor, 110 // factor, 1)
+
+
+def test_an_overview_without_any_pixel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Torn, "torn", (Box(x=0, y=0, width=800, height=530),))
+    with pytest.raises(BadSlideError, match="unreadable_region"):
+        overview_at_most(Torn([IMAGE]), 8)
