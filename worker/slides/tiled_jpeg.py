@@ -16,7 +16,7 @@ import simplejpeg
 
 from worker.errors import BadSlideError
 from worker.geometry import Box
-from worker.slides.slide import RgbImage, SlideInfo
+from worker.slides.slide import PixelSource, RgbImage, SlideInfo
 from worker.slides.tiff_structure import UPLOAD_AGAIN
 from worker.slides.tile_cache import TileCache
 from worker.slides.tile_levels import TileLevel
@@ -89,3 +89,11 @@ class TiledJpegSource:
                 f" ({grid.tile_width} x {grid.tile_height} px): {error}"
             )
             raise BadSlideError("unreadable_region", cause[:300], UPLOAD_AGAIN) from error
+
+
+def read_into(source: PixelSource, level: int, box_lv: Box, out: RgbImage) -> None:
+    """Fill an array of the box's size with its pixels, without a copy in between where the source can do that."""
+    if isinstance(source, TiledJpegSource):
+        source.read_into(level, box_lv, out)
+    else:
+        out[:] = source.read_lv(level, box_lv)

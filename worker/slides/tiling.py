@@ -50,13 +50,48 @@ def plan_tiles(
 
 
 def batches(tiles: tuple[Tile, ...], per_batch: int, seed: int) -> tuple[tuple[Tile, ...], ...]:
-    """Return the tiles in an order drawn by `seed`, in groups that are written together.
+    """Return the tiles in groups that are read and written together.
 
-    The order comes from a digest, so it is the same on every machine and Python; drawn, so that the first
-    batches are a sample of the whole slide.
+    A group is a run along a Hilbert curve through the grid of cores, so its tiles are neighbours and share the
+    pixels around their cores. The order of the groups is drawn by `seed`, so that the first of them are a sample of
+    the whole slide; by a digest, so that it is the same on every machine and Python. The last may be smaller.
     """
-    drawn = sorted(tiles, key=lambda tile: hashlib.sha256(f"{seed}:{tile.no}".encode()).digest())
-    return tuple(tuple(drawn[start : start + per_batch]) for start in range(0, len(drawn), per_batch))
+    along = _along_curve(tiles)
+    runs = [along[start : start + per_batch] for start in range(0, len(along), per_batch)]
+    return tuple(sorted(runs, key=lambda run: (len(run) < per_batch, _digest(seed, run[0]))))
+
+
+def _digest(seed: int, tile: Tile) -> bytes:
+    return hashlib.sha256(f"{seed}:{tile.no}".encode()).digest()
+
+
+def _along_curve(tiles: tuple[Tile, ...]) -> tuple[Tile, ...]:
+    columns = {x: number for number, x in enumerate(sorted({tile.core_work.x for tile in tiles}))}
+    rows = {y: number for number, y in enumerate(sorted({tile.core_work.y for tile in tiles}))}
+    side = 1 << max(len(columns), len(rows), 1).bit_length()
+
+    def place(tile: Tile) -> int:
+        return _hilbert(columns[tile.core_work.x], rows[tile.core_work.y], side)
+
+    return tuple(sorted(tiles, key=place))
+
+
+def _hilbert(x: int, y: int, side: int) -> int:
+    """Return how far along a Hilbert curve a cell of a square lies; `side` is a power of two.
+
+    Each quadrant is turned into the curve's first one (Hilbert 1891; the usual bitwise form).
+    """
+    far = 0
+    half = side // 2
+    while half:
+        right, below = int(x & half > 0), int(y & half > 0)
+        far += half * half * ((3 * right) ^ below)
+        if not below:
+            if right:
+                x, y = side - 1 - x, side - 1 - y
+            x, y = y, x
+        half //= 2
+    return far
 
 
 def _cores(width: int, height: int, core_px: int, origin: tuple[int, int]) -> Iterator[Box]:

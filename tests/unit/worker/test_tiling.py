@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -80,21 +82,57 @@ def test_a_grid_off_the_lattice_is_refused(core_px: int, origin: tuple[int, int]
         plan_tiles(1000, 1000, core_px=core_px, halo_px=0, readable=EVERYWHERE, origin=origin)
 
 
-def some_tiles(count: int) -> tuple[Tile, ...]:
-    return plan_tiles(count * LATTICE_PX, 1, core_px=LATTICE_PX, halo_px=0, readable=EVERYWHERE)
+def some_tiles(columns: int, rows: int = 1) -> tuple[Tile, ...]:
+    side = LATTICE_PX
+    return plan_tiles(columns * side, rows * side, core_px=side, halo_px=0, readable=EVERYWHERE)
 
 
 @settings(deadline=None)
-@given(st.integers(0, 60), st.integers(1, 12), st.integers(0, 2**63))
-def test_batches_hold_every_tile_once(count: int, per_batch: int, seed: int) -> None:
-    tiles = some_tiles(count)
+@given(st.integers(0, 60), st.integers(1, 9), st.integers(1, 12), st.integers(0, 2**63))
+def test_batches_hold_every_tile_once(columns: int, rows: int, per_batch: int, seed: int) -> None:
+    tiles = some_tiles(columns, rows)
     grouped = batches(tiles, per_batch, seed)
-    assert sorted(tile.no for batch in grouped for tile in batch) == list(range(count))
+    assert sorted(tile.no for batch in grouped for tile in batch) == list(range(len(tiles)))
     assert all(len(batch) == per_batch for batch in grouped[:-1])
     assert grouped == batches(tiles, per_batch, seed)
 
 
+def steps(batch: tuple[Tile, ...]) -> list[int]:
+    """Return how many cores lie between each tile of a batch and the next: 1 for neighbours."""
+    places = [(tile.core_work.x // LATTICE_PX, tile.core_work.y // LATTICE_PX) for tile in batch]
+    return [abs(x - left) + abs(y - top) for (left, top), (x, y) in pairwise(places)]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 4), st.integers(1, 20), st.integers(0, 2**63))
+def test_on_a_square_each_tile_of_a_batch_is_the_neighbour_of_the_one_before(
+    power: int, per_batch: int, seed: int
+) -> None:
+    for batch in batches(some_tiles(2**power, 2**power), per_batch, seed):
+        assert set(steps(batch)) <= {1}
+
+
+@settings(deadline=None)
+@given(st.integers(8, 40), st.integers(8, 40), st.integers(0, 2**63))
+def test_a_batch_is_compact_on_any_grid(columns: int, rows: int, seed: int) -> None:
+    grouped = batches(some_tiles(columns, rows), 8, seed)
+    jumps = sum(step > 1 for batch in grouped for step in steps(batch))
+    assert jumps <= max(columns, rows)  # where the curve leaves the plane and comes back
+
+
+def test_the_first_batches_are_a_sample_of_the_whole_slide() -> None:
+    grouped = batches(some_tiles(40, 40), 8, 2026)
+    first = [tile.core_work for batch in grouped[: len(grouped) // 4] for tile in batch]
+    quadrants = Counter((core.x >= 20 * LATTICE_PX, core.y >= 20 * LATTICE_PX) for core in first)
+    assert min(quadrants.values()) >= len(first) // 8
+
+
 def test_the_drawn_order_never_changes() -> None:
-    order = [tile.no for batch in batches(some_tiles(10), 4, 7) for tile in batch]
-    assert order == [4, 7, 3, 8, 2, 9, 1, 5, 6, 0]
-    assert order != [tile.no for batch in batches(some_tiles(10), 4, 8) for tile in batch]
+    grouped = batches(some_tiles(5, 3), 4, 7)
+    assert [[tile.no for tile in batch] for batch in grouped] == [
+        [12, 13, 11, 10],
+        [2, 3, 8, 7],
+        [0, 5, 6, 1],
+        [14, 9, 4],
+    ]
+    assert grouped != batches(some_tiles(5, 3), 4, 8)
