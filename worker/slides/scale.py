@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker.errors import BadSlideError
@@ -22,7 +23,17 @@ class Scale:
     """µm per level-0 px, and who says so."""
 
     mpp_um: float
-    source: str  # header | sidecar | site
+    source: str  # header | sidecar | site | estimated
+    error_um: float = 0.0  # one standard deviation of mpp_um; 0 where it was stated
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleEstimate:
+    """A scale read off the picture itself (`red_cell_scale.estimate`)."""
+
+    mpp_um: float
+    error_um: float  # one standard deviation of mpp_um
+    n_red_cells: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +64,15 @@ class WorkingPlane:
         return Box(x=0, y=0, width=self.width_work, height=self.height_work)
 
 
-def resolve(info: SlideInfo, declared: float | None, site: float | None) -> Scale:
-    """Return the scale from the header, else as declared beside the file, else the site's.
+def resolve(
+    info: SlideInfo,
+    declared: float | None,
+    site: float | None,
+    estimate: Callable[[], ScaleEstimate | None] = lambda: None,
+) -> Scale:
+    """Return the scale from the header, else as declared beside the file, else the site's, else as estimated.
+
+    `estimate` reads fields of the slide, so it is asked only where nobody states a scale.
 
     Raises:
         BadSlideError: `scale_unknown`; a scale is never guessed.
@@ -67,7 +85,11 @@ def resolve(info: SlideInfo, declared: float | None, site: float | None) -> Scal
             cause = f"a scale of {mpp_um:g} µm/px ({source}) lies outside {low:g}-{high:g}"
             raise BadSlideError("scale_unknown", cause, _DECLARE)
         return Scale(mpp_um=mpp_um, source=source)
-    raise BadSlideError("scale_unknown", "its header states no usable scale and none was declared", _DECLARE)
+    read_off = estimate()
+    if read_off is None or not low <= read_off.mpp_um <= high:
+        cause = "its header states no usable scale, none was declared, and its red cells do not tell it"
+        raise BadSlideError("scale_unknown", cause, _DECLARE)
+    return Scale(mpp_um=read_off.mpp_um, source="estimated", error_um=read_off.error_um)
 
 
 def plane_for(info: SlideInfo, scale: Scale, target_mpp_um: float) -> WorkingPlane:

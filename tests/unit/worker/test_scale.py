@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.support.slide_files import info_of
 from worker.errors import BadSlideError
 from worker.geometry import LATTICE_PX
-from worker.slides.scale import Scale, plane_for, resolve
+from worker.slides.scale import Scale, ScaleEstimate, plane_for, resolve
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,24 @@ def test_a_scale_is_never_guessed(declared: float | None, site: float | None) ->
         resolve(info_of(10, 10, mpp_um=None), declared, site)
     assert caught.value.code == "scale_unknown"
     assert "--mpp" in caught.value.remedy
+
+
+def test_an_estimate_is_asked_for_last_and_keeps_its_error() -> None:
+    read_off = ScaleEstimate(mpp_um=0.3, error_um=0.02, n_red_cells=40)
+
+    def never() -> ScaleEstimate | None:
+        raise AssertionError("a stated scale needs no estimate")
+
+    assert resolve(info_of(10, 10, mpp_um=None), None, 0.1, never).source == "site"
+    assert resolve(info_of(10, 10, mpp_um=None), None, None, lambda: read_off) == Scale(
+        mpp_um=0.3, source="estimated", error_um=0.02
+    )
+
+
+def test_an_estimate_that_is_none_or_absurd_leaves_the_scale_unknown() -> None:
+    for answer in (None, ScaleEstimate(mpp_um=0.019, error_um=0.001, n_red_cells=40)):
+        with pytest.raises(BadSlideError, match="scale_unknown"):
+            resolve(info_of(10, 10, mpp_um=None), None, None, lambda answer=answer: answer)  # type: ignore[misc]
 
 
 @given(st.floats(0.02, 5.0), st.floats(0.1, 1.0), st.integers(1, 200_000), st.integers(1, 200_000))
