@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db import patients, steps
@@ -19,7 +19,7 @@ from db.run_tables import run
 from db.tables import active_model, slide
 
 ACTOR = "scheduler"
-_LOCK_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended(:bucket || '/' || :key, 1))")
+LOCK_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended(:bucket || '/' || :key, 1))")
 _GONE = ("superseded", "missing")
 """Error codes of runs that were cancelled because of their object; such runs start again when it is back."""
 
@@ -33,13 +33,13 @@ def register(
     a newer upload of the same bytes releases its run from quarantine. What stood under the key before is
     superseded. Raises NotAllowedError when no model version is active.
     """
-    conn.execute(_LOCK_KEY, {"bucket": obj.bucket, "key": obj.key})
+    conn.execute(LOCK_KEY, {"bucket": obj.bucket, "key": obj.key})
     known = conn.execute(select(slide).where(*_same(obj))).one_or_none()
     if known is not None and known.state == SlideState.CURRENT:
-        return _seen_again(conn, known, obj, decide)
-    touched = _supersede_others(conn, obj)
+        return seen_again(conn, known, obj, decide)
+    touched = supersede_others(conn, obj, keep=known.id if known else None)
     if known is not None:
-        run_id = _bring_back(conn, known, obj)
+        run_id = bring_back(conn, known, obj)
         touched.add(known.patient_id)
     else:
         patient_id, run_id = _insert(conn, obj, facts, defaults)
@@ -49,9 +49,12 @@ def register(
 
 
 def current_slides(conn: Connection, bucket: str, prefix: str = "") -> Iterator[tuple[int, StoredObject]]:
-    """Yield the current slides whose key starts with the prefix, by key; read to the end before committing."""
-    current = slide.c.state == SlideState.CURRENT
-    wanted = select(slide).where(slide.c.bucket == bucket, current, func.starts_with(slide.c.key, prefix))
+    """Yield the current and incomplete slides whose key starts with the prefix, by key.
+
+    Read to the end before committing.
+    """
+    standing = slide.c.state.in_((SlideState.CURRENT, SlideState.INCOMPLETE))
+    wanted = select(slide).where(slide.c.bucket == bucket, standing, func.starts_with(slide.c.key, prefix))
     rows = conn.execute(wanted.order_by(slide.c.key), execution_options={"yield_per": 1000})
     for row in rows:
         yield row.id, steps.stored_object(row)
@@ -62,7 +65,7 @@ def mark_missing(conn: Connection, slide_id: int, decide: Decide) -> None:
     row = _locked_slide(conn, slide_id)
     if row.state not in (SlideState.CURRENT, SlideState.INCOMPLETE):
         return
-    _set_state(conn, slide_id, SlideState.MISSING)
+    set_state(conn, slide_id, SlideState.MISSING)
     for run_row in _locked_runs(conn, slide_id):
         if run_row.state in steps.OPEN:
             _cancel_gone(conn, run_row.id, "missing", "the object is gone from the bucket")
@@ -72,7 +75,7 @@ def mark_missing(conn: Connection, slide_id: int, decide: Decide) -> None:
 def mark_found(conn: Connection, slide_id: int, decide: Decide) -> None:
     """Note that a missing slide's object is back. Raises NotFoundError, NotAllowedError when its key has another."""
     key = conn.execute(select(slide.c.bucket, slide.c.key).where(slide.c.id == slide_id)).mappings().one_or_none()
-    conn.execute(_LOCK_KEY, dict(key or {"bucket": "", "key": ""}))
+    conn.execute(LOCK_KEY, dict(key or {"bucket": "", "key": ""}))
     row = _locked_slide(conn, slide_id)
     if row.state != SlideState.MISSING:
         return
@@ -82,7 +85,7 @@ def mark_found(conn: Connection, slide_id: int, decide: Decide) -> None:
     )
     if conn.execute(others).first() is not None:
         raise NotAllowedError(f"slide {slide_id}: another slide is current under its key")
-    _bring_back(conn, row, obj)
+    bring_back(conn, row, obj)
     patients.recompute(conn, row.patient_id, decide)
 
 
@@ -95,7 +98,8 @@ def _same(obj: StoredObject) -> tuple[Any, ...]:
     )
 
 
-def _seen_again(conn: Connection, known: Row[Any], obj: StoredObject, decide: Decide) -> int | None:
+def seen_again(conn: Connection, known: Row[Any], obj: StoredObject, decide: Decide) -> int | None:
+    """Release the current slide from quarantine when it was uploaded again; return the run that became due by it."""
     if obj.last_modified <= known.last_modified:
         return None
     conn.execute(
@@ -111,16 +115,19 @@ def _seen_again(conn: Connection, known: Row[Any], obj: StoredObject, decide: De
     return released
 
 
-def _supersede_others(conn: Connection, obj: StoredObject) -> set[int]:
+def supersede_others(conn: Connection, obj: StoredObject, *, keep: int | None) -> set[int]:
     """Supersede what else stands under the object's key; return the patients concerned."""
+    same_key = (slide.c.bucket == obj.bucket, slide.c.key == obj.key)
+    return supersede(conn, *same_key, slide.c.id.is_distinct_from(keep))
+
+
+def supersede(conn: Connection, *which: ColumnElement[bool]) -> set[int]:
+    """Supersede the standing slides that the conditions name; return the patients concerned."""
     standing = slide.c.state.in_((SlideState.INCOMPLETE, SlideState.CURRENT, SlideState.MISSING))
-    same_key = (slide.c.bucket == obj.bucket, slide.c.key == obj.key, standing)
-    others = select(slide.c.id, slide.c.patient_id).where(*same_key).order_by(slide.c.id).with_for_update()
+    others = select(slide.c.id, slide.c.patient_id).where(standing, *which).order_by(slide.c.id).with_for_update()
     touched = set()
     for other in conn.execute(others).all():
-        if conn.execute(select(slide.c.id).where(slide.c.id == other.id, *_same(obj))).first() is not None:
-            continue
-        _set_state(conn, other.id, SlideState.SUPERSEDED)
+        set_state(conn, other.id, SlideState.SUPERSEDED)
         touched.add(other.patient_id)
         for row in _locked_runs(conn, other.id):
             if row.state in (*steps.OPEN, RunState.DONE):
@@ -128,10 +135,11 @@ def _supersede_others(conn: Connection, obj: StoredObject) -> set[int]:
     return touched
 
 
-def _bring_back(conn: Connection, known: Row[Any], obj: StoredObject) -> int | None:
-    _set_state(conn, known.id, SlideState.CURRENT, last_modified=obj.last_modified, seen_at=func.now())
+def bring_back(conn: Connection, known: Row[Any], obj: StoredObject) -> int | None:
+    """Make a missing or superseded slide current again; return the run that became due by it, if one did."""
+    set_state(conn, known.id, SlideState.CURRENT, last_modified=obj.last_modified, seen_at=func.now())
     started = None
-    active = _active_model(conn)
+    active = active_model_id(conn)
     rows = _locked_runs(conn, known.id)
     for row in rows:
         newer = row.state == RunState.QUARANTINED and obj.last_modified > known.last_modified
@@ -140,15 +148,14 @@ def _bring_back(conn: Connection, known: Row[Any], obj: StoredObject) -> int | N
             started = row.id
     if all(row.model_version_id != active for row in rows):
         attempts = rows[0].max_attempts if rows else 5
-        started = _insert_run(conn, known.id, active, attempts)
+        started = insert_run(conn, known.id, active, attempts)
     return started
 
 
-def _insert(conn: Connection, obj: StoredObject, facts: SlideFacts, defaults: LabDefaults) -> tuple[int, int]:
-    """Insert slide and run; return patient id and run id."""
-    active = _active_model(conn)
+def slide_values(conn: Connection, obj: StoredObject, facts: SlideFacts, defaults: LabDefaults) -> dict[str, Any]:
+    """Return the columns of a slide but its state; its patient is created when new."""
     patient_id, specimen = ensure_patient(conn, facts.lab, facts.patient, defaults)
-    values = {
+    return {
         "patient_id": patient_id,
         "bucket": obj.bucket,
         "key": obj.key,
@@ -156,18 +163,24 @@ def _insert(conn: Connection, obj: StoredObject, facts: SlideFacts, defaults: La
         "etag": obj.etag,
         "size_bytes": obj.size,
         "last_modified": obj.last_modified,
-        "state": SlideState.CURRENT.value,
         "specimen": (facts.specimen or specimen).value,
         "stain": facts.stain,
         "declared_mpp_um": facts.mpp_um,
         "preparation": facts.preparation,
         "taken_at": facts.taken_at,
     }
+
+
+def _insert(conn: Connection, obj: StoredObject, facts: SlideFacts, defaults: LabDefaults) -> tuple[int, int]:
+    """Insert slide and run; return patient id and run id."""
+    active = active_model_id(conn)
+    values = slide_values(conn, obj, facts, defaults) | {"state": SlideState.CURRENT.value}
     slide_id = conn.execute(insert(slide).values(values).returning(slide.c.id)).scalar_one()
-    return patient_id, _insert_run(conn, slide_id, active, defaults.max_attempts)
+    return values["patient_id"], insert_run(conn, slide_id, active, defaults.max_attempts)
 
 
-def _insert_run(conn: Connection, slide_id: int, model_version_id: int, max_attempts: int) -> int:
+def insert_run(conn: Connection, slide_id: int, model_version_id: int, max_attempts: int) -> int:
+    """Make a run due and return it."""
     values = {
         "slide_id": slide_id,
         "model_version_id": model_version_id,
@@ -178,7 +191,7 @@ def _insert_run(conn: Connection, slide_id: int, model_version_id: int, max_atte
     return int(conn.execute(insert(run).values(values).returning(run.c.id)).scalar_one())
 
 
-def _active_model(conn: Connection) -> int:
+def active_model_id(conn: Connection) -> int:
     """Return the active model version, which then stays so until this transaction ends."""
     found = conn.execute(select(active_model.c.model_version_id).with_for_update(read=True)).scalar_one_or_none()
     if found is None:
@@ -197,7 +210,8 @@ def _locked_runs(conn: Connection, slide_id: int) -> list[Row[Any]]:
     return list(conn.execute(select(run).where(run.c.slide_id == slide_id).order_by(run.c.id).with_for_update()))
 
 
-def _set_state(conn: Connection, slide_id: int, state: SlideState, **values: Any) -> None:
+def set_state(conn: Connection, slide_id: int, state: SlideState, **values: Any) -> None:
+    """Move a locked slide to a state; the trigger refuses what is no step."""
     conn.execute(update(slide).where(slide.c.id == slide_id).values(state=state.value, **values))
 
 

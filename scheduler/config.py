@@ -28,6 +28,8 @@ class SchedulerSettings(BaseSettings):
     """Name of the rule set that a new lab's patients are judged by."""
     sweep_s: float = Field(default=15.0, gt=0)
     list_s: float = Field(default=15.0, gt=0)
+    set_quiet_s: float = Field(default=60.0, ge=0)
+    """How long the files of a DICOM series must stay the same until all are taken to have arrived."""
     max_attempts: int = Field(default=5, gt=0)
 
 

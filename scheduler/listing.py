@@ -1,6 +1,7 @@
 """Compares the bucket with the database: the listing is the truth, and whatever else tells of slides only hurries it.
 
-Memory stays bounded: the listing is compared page by page, and of each key eight bytes are kept until its end.
+Memory stays bounded: the listing is compared page by page, and of each key eight bytes are kept until its end; of the
+folders that are open in it, the files that may make up one slide.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import time
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import structlog
@@ -23,14 +24,18 @@ from db import runs
 from db.facts import current_by_key
 from db.records import Decide, StoredObject
 from db.session import transact
+from db.slide_files import current_sets
 from scheduler.config import SchedulerSettings
 from scheduler.failures import OF_ONE_OBJECT, Failures, name_in_logs
 from scheduler.intake import RefusedError, fault_of_key, is_slide_key, slide_of_sidecar
 from scheduler.registration import PATIENCE_S, Door, take_in
+from scheduler.set_intake import as_one, is_there
+from scheduler.set_listing import ListedSet, gathered
 from worker.errors import ServiceError
 from worker.storage import ObjectStore
 
 T = TypeVar("T")
+_Item: TypeAlias = StoredObject | ListedSet
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +107,7 @@ def reconcile(
     """
     door = Door(store=store, engine=engine, settings=settings, decide=decide)
     comparison = _Comparison(door, memory or Memory(), announce)
-    for page in _pages(store.list()):
+    for page in _pages(gathered(store.list(), store.prefix)):
         for change in comparison.changes(page):
             if stopping():
                 return comparison.report()
@@ -123,9 +128,9 @@ class _Comparison:
         self._refused: list[tuple[str, str]] = []
         self._failures = Failures(door)
 
-    def changes(self, page: list[StoredObject]) -> Iterator[_Change]:
-        """Yield what the page shows to be new or changed, in the page's order."""
-        slides, sidecars = self._sort(page)
+    def changes(self, page: list[_Item]) -> Iterator[_Change]:
+        """Yield what the page shows to be new or changed: first of slides that are one file, then of sets."""
+        slides, sidecars = self._sort([item for item in page if isinstance(item, StoredObject)])
         self._seen.extend(_digest(key) for key in slides)
         keys = [*slides, *(key for key in sidecars if key not in slides)]
         bucket = self._door.store.name
@@ -134,6 +139,29 @@ class _Comparison:
             change = _Change(key=key, listed=slides.get(key), sidecar=sidecars.get(key))
             if not self._settled(change, known.get(key)):
                 yield change
+        yield from self._changed_sets([item for item in page if isinstance(item, ListedSet)])
+
+    def _changed_sets(self, sets: list[ListedSet]) -> Iterator[_Change]:
+        """Yield the sets that are new or changed, and those that were not complete the last time."""
+        sets = [one for one in sets if not self._refused_key(one)]
+        self._seen.extend(_digest(one.key) for one in sets)
+        keys, bucket = [one.key for one in sets], self._door.store.name
+        known = self._transact(lambda conn: current_sets(conn, bucket, keys)) if keys else {}
+        for one in sets:
+            there = known.get(one.key)
+            files = one.own_files(there.file_keys if there else frozenset())
+            change = _Change(key=one.key, listed=as_one(one.key, files), sidecar=one.sidecar)
+            if not self._settled(change, replace(there.obj, etag=there.manifest) if there else None):
+                yield change
+
+    def _refused_key(self, one: ListedSet) -> bool:
+        """Refuse a set whose key no row can hold; tell whether it is one."""
+        fault = fault_of_key(one.key)
+        if fault is not None:
+            change = _Change(key=one.key, listed=one.index or one.others[0], sidecar=None)
+            if not self._settled(change, None):
+                self._refuse(RefusedError(one.key, fault), change.fingerprint(None))
+        return fault is not None
 
     def take_in(self, change: _Change) -> None:
         """Register the object, or note why not; raises only when nothing could be registered now."""
@@ -162,7 +190,7 @@ class _Comparison:
 
     def _is_gone(self, key: str) -> bool:
         try:
-            gone = self._door.store.head(key) is None
+            gone = not is_there(self._door.store, key)
         except ServiceError as error:
             self._failures.note(key, error)
             return False
@@ -242,14 +270,17 @@ class _Comparison:
         return unseen
 
 
-def _pages(listing: Iterable[StoredObject]) -> Iterator[list[StoredObject]]:
-    """Yield the objects in pages; a sidecar stays on the page of its slide, whose key its own begins with."""
-    page: list[StoredObject] = []
-    for obj in listing:
-        if len(page) >= _PAGE and not obj.key.startswith(page[-1].key):
+def _pages(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    """Yield the items in pages; a sidecar stays on the page of its slide, whose key its own begins with."""
+    page: list[_Item] = []
+    objects, last = 0, ""  # how many the page holds, and the key of the last that is no set
+    for item in items:
+        if objects >= _PAGE and (isinstance(item, ListedSet) or not last or not item.key.startswith(last)):
             yield page
-            page = []
-        page.append(obj)
+            page, objects, last = [], 0, ""
+        page.append(item)
+        objects += 1 + len(item.others) if isinstance(item, ListedSet) else 1
+        last = last if isinstance(item, ListedSet) else item.key
     if page:
         yield page
 

@@ -12,10 +12,13 @@ from db import facts as known_facts
 from db import runs
 from db.records import Decide
 from db.session import sqlstate, transact
+from db.slide_files import register_set
 from scheduler.config import SchedulerSettings
-from scheduler.intake import SIDECAR, RefusedError, check_pattern, facts_of
+from scheduler.intake import RefusedError, check_pattern, facts_of, fault_of_key, sidecar_key
+from scheduler.set_intake import look_up
 from worker.errors import BadRequestError
 from worker.rules import RULES
+from worker.slide_sets import set_kind
 from worker.storage import ObjectStore
 
 PATIENCE_S = 5.0
@@ -56,19 +59,23 @@ def lab_defaults(settings: SchedulerSettings) -> runs.LabDefaults:
 def take_in(door: Door, key: str, *, modified: datetime | None = None) -> int | None:
     """Register the latest version under the key, once; return the run that became due by it, if one did.
 
+    Of a slide of several files the key is its index's, or its folder's: it becomes due once all have come.
+
     An object version that is known already takes over what its sidecar says now. An object that is gone does
     nothing. Calling again is harmless.
 
     modified: the later time of change of object and sidecar where a listing told; None: ask the store.
     Raises RefusedError when it cannot become a slide, ServiceError, db.errors.UnavailableError.
     """
+    if set_kind(key) is not None:
+        return _take_in_set(door, key)
     obj = door.store.head(key)
     if obj is None:
         return None
     sidecar = sidecar_of(door.store, key)
     facts = facts_of(key, sidecar, door.settings, prefix=door.store.prefix)
     if modified is None:
-        beside = door.store.head(key + SIDECAR) if sidecar is not None else None
+        beside = door.store.head(sidecar_key(key)) if sidecar is not None else None
         modified = max(one.last_modified for one in (obj, beside) if one is not None)
     obj = replace(obj, last_modified=modified + (_WITH_SIDECAR if sidecar is not None else _ALONE))
     defaults = lab_defaults(door.settings)
@@ -76,6 +83,27 @@ def take_in(door: Door, key: str, *, modified: datetime | None = None) -> int | 
     def work(conn: Connection) -> int | None:
         run_id = runs.register(conn, obj, facts, defaults, door.decide)
         restarted = known_facts.restate(conn, obj, facts, defaults, door.decide)
+        return restarted if restarted is not None else run_id
+
+    return transact(door.engine, work, patience_s=PATIENCE_S)
+
+
+def _take_in_set(door: Door, key: str) -> int | None:
+    """Register what has come of a slide of several files."""
+    fault = fault_of_key(key)
+    found = None if fault else look_up(door.store, key, quiet_s=door.settings.set_quiet_s)
+    if found is None:
+        return None
+    sidecar = sidecar_of(door.store, key)
+    facts = facts_of(key, sidecar, door.settings, prefix=door.store.prefix)
+    beside = door.store.head(sidecar_key(key)) if sidecar is not None else None
+    modified = max(one.last_modified for one in (found.obj, beside) if one is not None)
+    obj = replace(found.obj, last_modified=modified + (_WITH_SIDECAR if sidecar is not None else _ALONE))
+    whole, defaults = replace(found, obj=obj), lab_defaults(door.settings)
+
+    def work(conn: Connection) -> int | None:
+        known, run_id = register_set(conn, whole, facts, defaults, door.decide)
+        restarted = known_facts.restate(conn, known, facts, defaults, door.decide)
         return restarted if restarted is not None else run_id
 
     return transact(door.engine, work, patience_s=PATIENCE_S)
@@ -91,6 +119,6 @@ def told(error: Exception) -> str:
 def sidecar_of(store: ObjectStore, key: str) -> bytes | None:
     """Return what lies beside the slide, None when nothing does. Raises RefusedError, ServiceError."""
     try:
-        return store.read_small(key + SIDECAR)
+        return store.read_small(sidecar_key(key))
     except BadRequestError as error:
         raise RefusedError(key, f"its sidecar <key>.json is {error}; shorten it") from error

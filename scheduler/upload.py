@@ -15,6 +15,7 @@ from db.records import StoredObject
 from scheduler.config import SchedulerSettings
 from scheduler.intake import SIDECAR, facts_of, is_slide_key
 from worker.errors import BadRequestError, ServiceError
+from worker.slide_sets import set_kind
 from worker.staging import EXTENSIONS
 from worker.storage import ObjectStore, Progress
 from worker.store_folder import FolderStore
@@ -100,6 +101,10 @@ def plan_placed(store: ObjectStore, files: Iterable[tuple[Path, str]], case: Cas
 
 def _planned(store: ObjectStore, path: Path, key: str, there: list[StoredObject], case: Case) -> Upload:
     facts_of(key, case.sidecar(), SchedulerSettings(), prefix=store.prefix)
+    if set_kind(key) is not None:
+        raise BadRequestError(
+            f"{path} is a slide of several files: copy it with all of them into the bucket, below lab/patient/"
+        )
     same = [obj for obj in there if obj.size == path.stat().st_size and _same_content(store, obj, key, path)]
     known = next((obj for obj in same if obj.key == key), same[0] if same else None)
     return Upload(path=path, key=known.key if known else key, known=known)

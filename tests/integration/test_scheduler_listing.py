@@ -110,13 +110,13 @@ def test_the_sidecar_is_what_the_slide_is_registered_with(scheduler: Scheduler, 
 
 
 def test_what_is_refused_stops_nothing_and_is_told_once(scheduler: Scheduler) -> None:
-    for key in ("lost.svs", X, "lab/patient/y.svs", "lab/patient/z.mrxs"):
+    for key in ("lost.svs", X, "lab/patient/y.svs", "z.dcm"):
         scheduler.store.put_bytes(key, b"slide")
     scheduler.sidecar(X, mpp="wide")
     with capture_logs() as logs:
         first, second = scheduler.look(), scheduler.look()
     assert len(first.new) == 1
-    assert [key for key, _ in first.refused] == [X, "lab/patient/z.mrxs", "lost.svs"]
+    assert [key for key, _ in first.refused] == [X, "lost.svs", "z.dcm"]
     assert "sidecar field mpp" in dict(first.refused)[X]
     assert (second.new, second.refused) == ((), ())
     told = [entry for entry in logs if entry["event"] == "refused"]

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from db.records import SlideFacts, Specimen
 from scheduler.config import SchedulerSettings
-from scheduler.intake import RefusedError, check_pattern, facts_of, fault_of_key, is_slide_key, slide_of_sidecar
+from scheduler.intake import (
+    RefusedError,
+    check_pattern,
+    facts_of,
+    fault_of_key,
+    is_slide_key,
+    sidecar_key,
+    slide_of_sidecar,
+)
 from worker.errors import BadRequestError
 
 SETTINGS = SchedulerSettings()
@@ -144,9 +152,18 @@ def test_odd_names_in_the_key_are_refused(key: str) -> None:
     assert "move the object" in _reason(key, None)
 
 
-def test_formats_of_several_files_are_refused_with_the_reason() -> None:
-    for suffix in (".mrxs", ".VMS", ".dcm"):
-        assert "several files" in _reason(f"lab/patient/x{suffix}", None)
+@pytest.mark.parametrize("key", ["lab/patient/x.mrxs", "lab/patient/x.VMS", "lab/patient/series/"])
+def test_slides_of_several_files_are_placed_by_their_index_or_folder(key: str) -> None:
+    facts = facts_of(f"site/{key}", None, SETTINGS, prefix="site/")
+    assert (facts.lab, facts.patient) == ("lab", "patient")
+
+
+def test_a_file_of_a_series_is_no_slide_of_its_own() -> None:
+    assert "folder" in _reason("lab/patient/x.dcm", None)
+
+
+def test_where_the_sidecar_lies() -> None:
+    assert [sidecar_key(key) for key in ("p/x.mrxs", "p/series/")] == ["p/x.mrxs.json", "p/series.json"]
 
 
 @pytest.mark.parametrize(

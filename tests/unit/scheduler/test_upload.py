@@ -156,3 +156,9 @@ def test_without_a_patient_a_file_or_an_unordered_folder_is_refused(store: Folde
         placed_files([slide])
     with pytest.raises(BadRequestError, match="lab and patient"):
         plan_placed(store, placed_files([tmp_path / "in"]), Case())
+
+
+def test_a_slide_of_several_files_is_not_stored_without_the_others(store: FolderStore, tmp_path: Path) -> None:
+    path = write(tmp_path / "x.mrxs")
+    with pytest.raises(BadRequestError, match="all of them"):
+        plan_uploads(store, [(path, "x.mrxs")], CASE)
