@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, select, text, update
 
-from db import batches, patients, steps
+from db import batches, patients, steps, sweeping
 from db.errors import NotAllowedError
 from db.records import Claim, Decide, Preparation, RunState, Specimen, StoredObject
 from db.run_tables import run
@@ -44,6 +44,21 @@ def claim(engine: Engine, run_id: int, *, worker_id: str, lease_s: float) -> Cla
         return _claim(facts, run_id, taken=taken, files=_files(conn, facts), lease_s=lease_s)
 
     return transact(engine, work, patience_s=lease_s / 2)
+
+
+def likely_next(engine: Engine) -> tuple[StoredObject, tuple[StoredObject, ...]] | None:
+    """Return the object, and the files of a set, of the run that has been due longest; nothing is claimed.
+
+    Raises UnavailableError.
+    """
+
+    def work(conn: Connection) -> tuple[StoredObject, tuple[StoredObject, ...]] | None:
+        for run_id in sweeping.due(conn, limit=1):
+            facts = _facts(conn, run_id)
+            return stored_object(facts), _files(conn, facts)
+        return None
+
+    return transact(engine, work, patience_s=1.0)
 
 
 def heartbeat(engine: Engine, claim: Claim) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -42,6 +43,14 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True)
 
+    sandbox: Literal["full", "strong", "weak"] = "strong"
+    """The weakest sandbox that slides may be read in; a worker that cannot reach it does not start."""
+    read_deadline_s: float = Field(default=60.0, gt=0)
+    """How long decoding one tile or one overview may take before the slide's process is ended."""
+    read_threads: int = Field(default=2, gt=0, le=64)
+    """Threads that decode a slide's tiles ahead."""
+    prefetch: bool = True
+    """Whether the slide that is likely next is fetched while the present one is read."""
     device: str = "auto"
     """`cpu`, `cuda:0`, … or `auto`: the first GPU when there is one."""
     models_dir: Path | None = None

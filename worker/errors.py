@@ -4,7 +4,8 @@ MarrowlineError
 ├── BadSlideError       the file is at fault: quarantine, never retry
 ├── ServiceError        a server is at fault: retry later with back-off
 │   ├── StoreRefusedError   the bucket answers and refuses: credentials, permissions or settings
-│   └── NoSpaceError    this machine's cache has no room for the slide now: retry, no attempt is counted
+│   ├── NoSpaceError    this machine's cache has no room for the slide now: retry, no attempt is counted
+│   └── SandboxError    this machine cannot shut slides in as firmly as it is asked to
 ├── ObjectChangedError  the stored object is not the registered version any more: the next listing decides
 ├── ModelError          weights are absent, altered or do not fit: fix the installation
 └── BadRequestError     a sidecar, key or argument is not valid
@@ -41,6 +42,10 @@ class StoreRefusedError(ServiceError):
 
 class NoSpaceError(ServiceError):
     """This machine's cache has no room for the slide now."""
+
+
+class SandboxError(ServiceError):
+    """This machine cannot give the sandbox that slides are to be read in."""
 
 
 class ObjectChangedError(MarrowlineError):

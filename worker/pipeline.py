@@ -42,6 +42,8 @@ MOST_DEFECTS = 0.05
 class ReadingSpec:
     """What a reading depends on besides the slide and the model."""
 
+    sandbox: str | None = None  # how firmly the slide is shut in, for the record
+    is_smear: bool = False  # as the lab says: not to be judged by its looks
     declared_mpp_um: float | None = None
     site_mpp_um: float | None = None
     core_px: int = 1024
@@ -103,6 +105,8 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
         document=document,
         mpp_um=scale.mpp_um,
         mpp_source=scale.source,
+        reader=reader.info.reader,
+        sandbox=spec.sandbox,
         sha256=sha256,
     )
 

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import structlog
 from sqlalchemy import Engine
 
 from db import batches, leases, workers
 from db.errors import BadOutputError, DatabaseError, FencedError, UnavailableError
-from db.records import Claim, Plan
+from db.records import Claim, Plan, Preparation
 from worker import pipeline
 from worker.config import WorkerSettings
 from worker.errors import (
@@ -24,13 +25,16 @@ from worker.errors import (
     ModelError,
     NoSpaceError,
     ObjectChangedError,
+    SandboxError,
     ServiceError,
     StoreRefusedError,
 )
 from worker.heartbeat import Heartbeat
 from worker.nets.registry import Model
-from worker.slides.formats import open_slide_file
-from worker.slides.reader import LocalReader, SlideReader
+from worker.prefetch import Prefetcher
+from worker.slides.reader import SlideReader
+from worker.slides.sandbox.reader import SandboxedReader, open_sandboxed
+from worker.slides.sandbox.spec import Level, SandboxSpec
 from worker.staging import CacheSpec, staged
 from worker.storage import ObjectStore
 from worker.verdict import decide
@@ -64,6 +68,7 @@ class Bench:
     worker_id: str
     load_model: Callable[[str], Model]
     stopping: Callable[[], bool] = lambda: False
+    prefetcher: Prefetcher | None = None
 
 
 class _StoppingError(Exception):
@@ -106,7 +111,7 @@ def _guarded(claim: Claim, bench: Bench) -> Outcome:
     except _StoppingError:
         leases.release(bench.engine, claim)
         return Outcome.RELEASED
-    except (NoSpaceError, StoreRefusedError, ModelError, ObjectChangedError) as error:
+    except (NoSpaceError, StoreRefusedError, SandboxError, ModelError, ObjectChangedError) as error:
         # The site's fault, or a new version that the next listing registers: no attempt is burnt.
         return _retry(claim, bench, error, delay_s=_LATER_S, counts=False)
     except ServiceError as error:
@@ -136,24 +141,27 @@ def _code(error: Exception) -> str:
 def _read(claim: Claim, bench: Bench) -> None:
     with (
         Heartbeat(bench.engine, claim, every_s=bench.settings.heartbeat_s) as heart,
-        staged(bench.store, claim.obj, bench.cache, owner=f"{claim.run_id}.{claim.fence}") as file,
+        staged(bench.store, claim.obj, bench.cache, files=claim.files, sha256=claim.sha256) as file,
     ):
         heart.check()
-        if claim.sha256 not in (None, file.sha256):
-            raise ServiceError("the bytes that came are not those that this version had when it was first read")
         model = bench.load_model(claim.model_name)
         if model.card.weights_sha256 != claim.weights_sha256:
             raise ModelError(
                 f"{claim.model_name}: this worker's weights are {model.card.weights_sha256[:12]}, the run asks for "
                 f"{claim.weights_sha256[:12]}; install the same package version on scheduler and worker"
             )
-        reader = LocalReader(open_slide_file(file.path))
-        try:
-            plan = pipeline.plan_slide(reader, model, _spec(claim, bench.settings), sha256=file.sha256)
+        if bench.prefetcher:
+            bench.prefetcher.start()
+        with closing(_opened(file.path, bench.settings)) as reader:
+            spec = _spec(claim, bench.settings, sandbox=reader.level)
+            plan = pipeline.plan_slide(reader, model, spec, sha256=file.sha256)
             _write(claim, bench, heart, reader, plan, model)
-        finally:
-            reader.close()
     leases.finish(bench.engine, claim, decide)
+
+
+def _opened(path: Path, settings: WorkerSettings) -> SandboxedReader:
+    spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
+    return open_sandboxed(path, threads=settings.read_threads, spec=spec)
 
 
 def _write(claim: Claim, bench: Bench, heart: Heartbeat, reader: SlideReader, plan: Plan, model: Model) -> None:
@@ -167,8 +175,10 @@ def _write(claim: Claim, bench: Bench, heart: Heartbeat, reader: SlideReader, pl
                 raise _StoppingError
 
 
-def _spec(claim: Claim, settings: WorkerSettings) -> pipeline.ReadingSpec:
+def _spec(claim: Claim, settings: WorkerSettings, *, sandbox: str) -> pipeline.ReadingSpec:
     return pipeline.ReadingSpec(
+        sandbox=sandbox,
+        is_smear=claim.preparation is Preparation.SMEAR,
         declared_mpp_um=claim.declared_mpp_um,
         site_mpp_um=claim.site_mpp_um,
         core_px=settings.tile_core_px,

@@ -23,7 +23,10 @@ from worker.config import QueueSettings, StoreSettings, WorkerSettings
 from worker.errors import BadRequestError
 from worker.nets import cards
 from worker.nets.registry import load
+from worker.prefetch import Prefetcher
 from worker.read_run import Bench, read_run
+from worker.slides.sandbox.probe import reached_level
+from worker.slides.sandbox.spec import Level
 from worker.staging import CacheSpec
 from worker.storage import open_store
 
@@ -58,6 +61,7 @@ def _refuse_what_cannot_work(settings: WorkerSettings) -> None:
     if DatabaseSettings().database_url is None:
         raise BadRequestError("MARROWLINE_DATABASE_URL is not set: start with `marrowline up`, or name the server")
     open_store(StoreSettings())
+    reached_level(Level(settings.sandbox))
     for name in cards.names(settings.models_dir):
         cards.verified_bytes(cards.find(name, settings.models_dir))
 
@@ -74,14 +78,18 @@ def _bench() -> Bench:
     """Return this child's equipment; made on first use, because neither CUDA nor connections survive a fork."""
     settings, store_settings, database = WorkerSettings(), StoreSettings(), DatabaseSettings()
     assert database.database_url is not None  # noqa: S101 - create_app refused to start without
+    engine = make_engine(database.database_url.get_secret_value(), pool_size=4, settings=database)
+    store = open_store(store_settings)
+    cache = CacheSpec(
+        folder=store_settings.cache_dir,
+        max_bytes=store_settings.cache_max_bytes,
+        reserve_bytes=store_settings.cache_reserve_bytes,
+    )
     return Bench(
-        engine=make_engine(database.database_url.get_secret_value(), pool_size=3, settings=database),
-        store=open_store(store_settings),
-        cache=CacheSpec(
-            folder=store_settings.cache_dir,
-            max_bytes=store_settings.cache_max_bytes,
-            reserve_bytes=store_settings.cache_reserve_bytes,
-        ),
+        engine=engine,
+        store=store,
+        cache=cache,
+        prefetcher=Prefetcher(engine, store, cache) if settings.prefetch else None,
         settings=settings,
         worker_id=f"{socket.gethostname()}:{os.getpid()}",
         load_model=lru_cache(maxsize=2)(lambda name: load(name, settings.models_dir, settings.device)),

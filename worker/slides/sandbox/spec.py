@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from worker.errors import ServiceError
+from worker.errors import SandboxError
 
 
 class Level(StrEnum):
@@ -51,11 +51,11 @@ def demand(reached: Reached, least: Level) -> None:
     """Refuse to read in a sandbox weaker than `least`.
 
     Raises:
-        ServiceError: the machine's or its settings' fault, and what mends it.
+        SandboxError: the machine's or its settings' fault, and what mends it.
     """
     if reached.level.suffices(least):
         return
-    raise ServiceError(
+    raise SandboxError(
         f"slides would be read in a sandbox of the level {reached.level}, and {least} is asked for; this machine "
         f"lacks: {', '.join(reached.missing) or 'nothing known'}. Run on Linux 5.13 or newer with Landlock and "
         "seccomp, or accept a weaker sandbox in the settings (docs/sandbox.md)"
