@@ -99,18 +99,17 @@ def _kept(opened: list[_Open], obj: StoredObject) -> bool:
 
 
 def _kept_sidecar(opened: list[_Open], obj: StoredObject) -> bool:
+    """Keep a sidecar for the set that it describes; tell whether no slide of one file can want it."""
     described = slide_of_sidecar(obj.key)
-    if described is None:  # of the series in the folder of that name, if it comes
-        opened.append(_Open(folder=f"{obj.key.removesuffix(SIDECAR)}/", sidecar=obj))
-        return True
+    wanted = described is None
     for one in opened:
         if one.mrxs and one.mrxs.key == described:
-            one.sidecar = obj
-            return True
-        if described in one.beside or any(index.key == described for index in one.hamamatsu[-1:]):
-            one.beside[obj.key] = obj
-            return True
-    return False
+            one.sidecar, wanted = obj, True
+        elif described in one.beside or any(index.key == described for index in one.hamamatsu[-1:]):
+            one.beside[obj.key], wanted = obj, True
+    # It may describe the series in the folder of that name, too, if one comes.
+    opened.append(_Open(folder=f"{obj.key.removesuffix(SIDECAR)}/", sidecar=obj))
+    return wanted
 
 
 def _folder(opened: list[_Open], folder: str) -> _Open:

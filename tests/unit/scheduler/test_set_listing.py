@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from db.records import StoredObject
@@ -103,6 +103,7 @@ _FOLDERS = st.lists(st.sampled_from(["x", "x.y", "p", "x.mrxs", "x0", "é"]), ma
 _KEYS = st.sets(st.builds(lambda folders, name: "/".join((*folders, name)), _FOLDERS, _NAMES), max_size=25)
 
 
+@example(keys={"x.mrxs", "x.mrxs.json", "x.mrxs/1.dcm"})
 @given(keys=_KEYS)
 def test_one_pass_finds_what_a_look_at_all_keys_finds(keys: set[str]) -> None:
     alone, sets = _found(*keys)
