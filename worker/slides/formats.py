@@ -11,6 +11,7 @@ from pathlib import Path
 import openslide
 
 from worker.errors import BadSlideError
+from worker.slides.large_tiff import check_large_tiff
 from worker.slides.openslide_source import OpenSlideSource
 from worker.slides.plain_field import check_plain_tiff, open_field
 from worker.slides.reader_choice import choose
@@ -35,21 +36,29 @@ def open_slide_file(path: Path) -> PixelSource:
         raise BadSlideError("empty_file", "it has no bytes", "Upload the file again.")
     with path.open("rb") as stream:
         start = stream.read(16)
-    # A classic TIFF of 4 GiB and more is an NDPI, whose offsets are wider than the standard's.
-    standard_tiff = start[:2] in _TIFF_STARTS and (size < 2**32 or start[2:4] in (b"+\0", b"\0+"))
-    pages = _tiff_pages(path) if standard_tiff else ()
+    pages = _tiff_pages(path, start, size) if start[:2] in _TIFF_STARTS else ()
     vendor = openslide.OpenSlide.detect_format(path)
     if vendor is not None:
         return choose(path, pages, OpenSlideSource(path, vendor)).source
     if pages:
         check_plain_tiff(path, pages)
         return open_field(path, "TIFF")
+    if path.suffix.lower() in _SETS:
+        raise BadSlideError(
+            "unsupported_format",
+            "it is the index of a slide whose other files are missing or of no known kind",
+            "Upload the whole slide: its index and the files beside it, under their own names.",
+        )
     for signature, kind in _PLAIN_STARTS:
-        if start.startswith(signature) and path.suffix.lower() not in _SETS:
+        if start.startswith(signature):
             return open_field(path, kind)
     raise BadSlideError("unsupported_format", "its content is of no format that is read here", READABLE)
 
 
-def _tiff_pages(path: Path) -> tuple[TiffPage, ...]:
+def _tiff_pages(path: Path, start: bytes, size: int) -> tuple[TiffPage, ...]:
+    """Return the pages of a TIFF within its limits; none of an NDPI whose offsets are wider than the standard's."""
     with path.open("rb") as stream:
-        return check_tiff(stream)
+        if size < 2**32 or start[2:4] in (b"+\0", b"\0+"):
+            return check_tiff(stream)
+        check_large_tiff(stream)
+        return ()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import openslide
 import pytest
 import tifffile
+from PIL import ImageCms
 
 from tests.support.slide_files import pyramid, texture, write_slide
 from worker.errors import BadSlideError
@@ -88,6 +90,60 @@ def test_a_handle_on_which_an_error_latched_is_replaced_within_the_read(
         handles[0].read_region((600, 600), 0, (50, 40))
     np.testing.assert_array_equal(source.read_lv(0, GOOD), IMAGE[600:640, 600:650])
     assert len(handles) == 2
+    source.close()
+
+
+def test_a_bad_tile_in_one_thread_fails_no_good_one_in_another(tmp_path: Path) -> None:
+    source = opened(with_bad_tile(tmp_path / "a.tif"))
+
+    def outcome(number: int) -> str | None:
+        box = BAD if number % 3 == 0 else Box(x=520, y=number, width=50, height=40)
+        try:
+            rgb = source.read_lv(0, box)
+        except BadSlideError as error:
+            return error.code
+        np.testing.assert_array_equal(rgb, IMAGE[number : number + 40, 520:570])
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(outcome, range(300)))
+    source.close()
+    assert outcomes == ["unreadable_region" if number % 3 == 0 else None for number in range(300)]
+
+
+def test_handles_that_failed_are_closed_once_nobody_reads_from_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_now = 0
+
+    class Counted(openslide.OpenSlide):
+        def __init__(self, filename: Path) -> None:
+            nonlocal open_now
+            super().__init__(filename)
+            open_now += 1
+
+        def close(self) -> None:
+            nonlocal open_now
+            super().close()
+            open_now -= 1
+
+    monkeypatch.setattr(openslide, "OpenSlide", Counted)
+    source = opened(with_bad_tile(tmp_path / "a.tif"))
+    for _ in range(3):
+        with pytest.raises(BadSlideError):
+            source.read_lv(0, BAD)
+        source.read_lv(0, GOOD)
+    assert open_now == 1
+    source.close()
+    assert open_now == 0
+
+
+@pytest.mark.parametrize("stated", ["sound", "broken", None])
+def test_the_colour_profile_of_the_file_is_kept_when_it_is_sound(tmp_path: Path, stated: str | None) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    embedded = {"sound": profile, "broken": b"not a profile", None: None}[stated]
+    source = opened(write_slide(tmp_path / "a.tif", [IMAGE], iccprofile=embedded))
+    assert (source.icc is not None) == (stated == "sound")
     source.close()
 
 
