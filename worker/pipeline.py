@@ -25,7 +25,9 @@ from worker.cells.segment import CellMask, segment
 from worker.cells.stain import StainFit, fit_stain
 from worker.errors import BadSlideError
 from worker.nets.registry import Model
+from worker.slides import red_cell_scale
 from worker.slides.reader import SlideReader
+from worker.slides.recognise import look_at, refuse_other_than_smear
 from worker.slides.sample import sample_fields
 from worker.slides.scale import Scale, WorkingPlane, plane_for, resolve
 from worker.slides.smear import Readable, readable_squares
@@ -74,9 +76,12 @@ class _Found:
 def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: str) -> Plan:
     """Return the plan of one slide: scale, readable area, stain fit, tiles and their order.
 
-    Raises BadSlideError when the slide has no usable scale or cannot be read at low resolution.
+    Raises:
+        BadSlideError: when it is no smear, has no usable scale, or cannot be read at low resolution.
     """
-    scale = resolve(reader.info, spec.declared_mpp_um, spec.site_mpp_um)
+    if not spec.is_smear:
+        refuse_other_than_smear(look_at(reader))
+    scale = resolve(reader.info, spec.declared_mpp_um, spec.site_mpp_um, lambda: red_cell_scale.estimate(reader))
     plane = plane_for(reader.info, scale, model.card.mpp_um)
     readable = readable_squares(reader, plane)
     stain = fit_stain(sample_fields(reader, plane, readable), plane.mpp_um)
@@ -105,6 +110,7 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
         document=document,
         mpp_um=scale.mpp_um,
         mpp_source=scale.source,
+        mpp_error_um=scale.error_um if scale.source == "estimated" else None,
         reader=reader.info.reader,
         sandbox=spec.sandbox,
         sha256=sha256,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -51,6 +51,28 @@ class SlideReader(Protocol):
 
     def close(self) -> None:
         """Let go of the file; a second call does nothing."""
+
+
+def each_readable(read: Callable[[Box], RgbImage], boxes: Iterable[Box]) -> Iterator[RgbImage]:
+    """Yield what can be decoded of some boxes, for steps that look at samples.
+
+    Raises:
+        BadSlideError: `unreadable_region`, when none of them can be decoded.
+    """
+    failed: BadSlideError | None = None
+    some = False
+    for box in boxes:
+        try:
+            rgb = read(box)
+        except BadSlideError as error:
+            if error.code != UNREADABLE:
+                raise
+            failed = error
+            continue
+        some = True
+        yield rgb
+    if failed is not None and not some:
+        raise failed
 
 
 class LocalReader:

@@ -25,7 +25,7 @@ from worker.errors import BadSlideError
 from worker.geometry import Box
 from worker.slides.absorbance import Densities, densities, glass_colour
 from worker.slides.overview import Overview
-from worker.slides.reader import SlideReader
+from worker.slides.reader import SlideReader, each_readable
 from worker.slides.slide import RgbImage
 
 OVERVIEW_PX = 2048
@@ -123,10 +123,10 @@ def _fields(reader: SlideReader, overview: Overview, dyed: NDArray[np.bool_]) ->
         return
     rows, columns = np.nonzero(dyed)
     chosen = np.unique(np.linspace(0, len(rows) - 1, num=min(_FIELDS, len(rows))).round().astype(int))
-    for index in chosen:
-        x_l0, y_l0 = int(columns[index]) * overview.factor, int(rows[index]) * overview.factor
-        around = Box(x=x_l0 - _FIELD_PX // 2, y=y_l0 - _FIELD_PX // 2, width=_FIELD_PX, height=_FIELD_PX)
-        yield _softened(reader.region(0, around.clipped(whole)))
+    centres = [(int(columns[index]) * overview.factor, int(rows[index]) * overview.factor) for index in chosen]
+    half = _FIELD_PX // 2
+    boxes = [Box(x=x - half, y=y - half, width=_FIELD_PX, height=_FIELD_PX).clipped(whole) for x, y in centres]
+    yield from map(_softened, each_readable(lambda box: reader.region(0, box), boxes))
 
 
 def _softened(rgb: RgbImage) -> RgbImage:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from worker.geometry import Box
 from worker.slides.absorbance import densities, glass_colour
 from worker.slides.overview import Overview
-from worker.slides.reader import SlideReader
+from worker.slides.reader import SlideReader, each_readable
 from worker.slides.red_cells import FINEST_PX, Blob, Field, look_at
 from worker.slides.scale import ScaleEstimate
 from worker.slides.slide import RgbImage
@@ -115,8 +115,9 @@ def _fields(reader: SlideReader) -> Iterator[RgbImage]:
         yield reader.region(0, Box(x=0, y=0, width=info.width_l0, height=info.height_l0))
         return
     slide = Box(x=0, y=0, width=info.width_l0, height=info.height_l0)
-    for x, y in _thin_places(reader.overview_within(_OVERVIEW_PX)):
-        yield reader.region(0, Box(x=x, y=y, width=_FIELD_PX, height=_FIELD_PX).clipped(slide))
+    places = _thin_places(reader.overview_within(_OVERVIEW_PX))
+    boxes = [Box(x=x, y=y, width=_FIELD_PX, height=_FIELD_PX).clipped(slide) for x, y in places]
+    yield from each_readable(lambda box: reader.region(0, box), boxes)
 
 
 def _thin_places(overview: Overview) -> list[tuple[int, int]]:

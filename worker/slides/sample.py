@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.geometry import LATTICE_PX, Box
-from worker.slides.reader import SlideReader
+from worker.slides.reader import SlideReader, each_readable
 from worker.slides.scale import WorkingPlane
 from worker.slides.smear import Readable
 
@@ -19,11 +19,11 @@ def sample_fields(reader: SlideReader, plane: WorkingPlane, readable: Readable) 
     """Return up to 12 fields of 512 working px side by side, (H, W, 3) uint8 RGB; the same ones each time.
 
     A plane no wider or higher than a field gives one smaller field. Without a readable square the plane's middle
-    stands in. Raises BadSlideError when pixels cannot be read.
+    stands in; fields that cannot be decoded are left out. Raises BadSlideError when none can.
     """
     width, height = min(_FIELD_PX, plane.width_work), min(_FIELD_PX, plane.height_work)
     boxes = dict.fromkeys(_field(x, y, width, height, plane) for x, y in _centres(plane, readable))
-    return np.concatenate([reader.tile(plane, box, _WHITE) for box in boxes], axis=1)
+    return np.concatenate(list(each_readable(lambda box: reader.tile(plane, box, _WHITE), boxes)), axis=1)
 
 
 def _centres(plane: WorkingPlane, readable: Readable) -> list[tuple[int, int]]:

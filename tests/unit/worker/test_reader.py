@@ -10,7 +10,7 @@ import pytest
 from tests.support.slide_files import MemorySlide, plane_of, texture
 from worker.errors import BadSlideError
 from worker.geometry import Box
-from worker.slides.reader import LocalReader
+from worker.slides.reader import LocalReader, each_readable
 from worker.slides.slide import WHITE, RgbImage
 
 IMAGE = texture(700, 900)
@@ -66,3 +66,11 @@ def test_reading_may_stop_in_the_middle(threads: int) -> None:
     reader = LocalReader(MemorySlide([IMAGE]), threads=threads)
     with closing(reader.tiles(plane_of(reader.info, 64), BOXES, WHITE)) as tiles:
         next(tiles)
+
+
+def test_samples_leave_out_what_cannot_be_decoded() -> None:
+    reader = LocalReader(Torn([IMAGE]))
+    apart = [Box(x=0, y=0, width=50, height=40), Box(x=440, y=340, width=50, height=40)]
+    assert [rgb.shape for rgb in each_readable(lambda box: reader.region(0, box), apart)] == [(40, 50, 3)]
+    with pytest.raises(BadSlideError, match="unreadable_region"):
+        list(each_readable(lambda box: reader.region(0, box), apart[1:]))
