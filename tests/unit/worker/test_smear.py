@@ -12,13 +12,15 @@ from hypothesis.extra import numpy as st_np
 
 from tests.support.slide_files import GLASS, MemorySlide, plane_of, pyramid
 from worker.geometry import Box
+from worker.slides.countable import Reason, Reasons
 from worker.slides.plain_field import PlainField
 from worker.slides.reader import LocalReader
 from worker.slides.slide import RgbImage
-from worker.slides.smear import Readable, readable_squares, stain_threshold
+from worker.slides.smear import Readable, readable_squares
+from worker.slides.stained import stain_threshold
 
 RED_CELL, NUCLEUS, INK = (214, 168, 160), (92, 58, 128), (12, 10, 20)
-grids = st_np.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)))
+grids = st_np.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 6))
 
 
 def glass(height: int, width: int) -> RgbImage:
@@ -111,22 +113,22 @@ def test_ink_does_not_hide_pale_stain() -> None:
 
 @settings(deadline=None)
 @given(grids)
-def test_squares_survive_json(squares: np.ndarray) -> None:
-    document = json.loads(json.dumps(Readable(squares=squares).to_json()))
-    np.testing.assert_array_equal(Readable.from_json(document).squares, squares)
+def test_reasons_survive_json(reasons: Reasons) -> None:
+    document = json.loads(json.dumps(Readable(reasons=reasons).to_json()))
+    np.testing.assert_array_equal(Readable.from_json(document).reasons, reasons)
 
 
 def test_json_that_does_not_fill_the_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="reshape"):
-        Readable.from_json({"rows": 2, "columns": 2, "runs": [1, 2]})
+        Readable.from_json({"rows": 2, "columns": 2, "runs": [1, 2], "reasons": [0, 1]})
 
 
 @settings(deadline=None)
 @given(grids, st.integers(-200, 700), st.integers(-200, 700), st.integers(1, 400), st.integers(1, 400))
 def test_a_box_meets_a_readable_square_as_its_pixels_do(
-    squares: np.ndarray, x: int, y: int, width: int, height: int
+    reasons: Reasons, x: int, y: int, width: int, height: int
 ) -> None:
-    readable = Readable(squares=squares)
+    readable = Readable(reasons=reasons)
     box = Box(x=x, y=y, width=width, height=height)
     any_px = any(
         readable.holds(px, py)
@@ -137,7 +139,7 @@ def test_a_box_meets_a_readable_square_as_its_pixels_do(
 
 
 def test_a_centroid_on_a_squares_border_belongs_to_the_next_square() -> None:
-    readable = Readable(squares=np.array([[True, False]]))
+    readable = Readable(reasons=np.array([[Reason.COUNTABLE, Reason.INK]], dtype=np.uint8))
     assert readable.holds_mean(64 * 7 - 1, 0, 7)
     assert not readable.holds_mean(64 * 7, 0, 7)
     assert not readable.holds_mean(-1, 0, 7)

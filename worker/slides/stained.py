@@ -1,0 +1,71 @@
+"""Tells stained places from bare glass at low resolution, square by square.
+
+A square is stained when one px of it, or of a square beside it, is darker than the slide's own glass. The threshold
+is Otsu's, taken halfway back towards the glass, so that no pale cell is lost; in areas that a scanner left out in
+pure white, glass may count as stained.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.slides.lattice import shape_of, starts
+from worker.slides.overview import Overview
+from worker.slides.scale import WorkingPlane
+
+_DARKEST = 100
+"""Anything darker counts as this, so that ink cannot pull the threshold below pale nuclei."""
+_LEAST_CONTRAST = 12
+_BAND_PX = 2**20
+
+
+def stained_squares(overview: Overview, plane: WorkingPlane) -> NDArray[np.bool_]:
+    """Return (rows, columns) bool: the squares with anything stained, and their neighbours."""
+    darkest = np.minimum(np.minimum(overview.rgb[..., 0], overview.rgb[..., 1]), overview.rgb[..., 2])
+    stained = darkest <= stain_threshold(darkest)
+    for axis, squares in enumerate(shape_of(plane)):
+        first = starts(plane, overview.factor, stained.shape[axis], squares)
+        stained = np.logical_or.reduceat(stained, first, axis=axis)
+    return with_neighbours(stained)
+
+
+def with_neighbours(squares: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the squares and the eight about each."""
+    padded = np.pad(squares, 1)
+    rows, columns = squares.shape
+    wide = np.zeros_like(squares)
+    for row, column in product(range(3), repeat=2):
+        wide |= padded[row : row + rows, column : column + columns]
+    return wide
+
+
+def stain_threshold(darkest_channel: NDArray[np.uint8]) -> int:
+    """Return the brightness from which down a pixel is stained, from the histogram of an overview.
+
+    Args:
+        darkest_channel: the least of red, green and blue per pixel.
+    """
+    histogram = _histogram(darkest_channel)
+    below, total = histogram.cumsum(), histogram.sum()
+    mass_below = (histogram * np.arange(256)).cumsum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean_below = mass_below / below
+        mean_above = (mass_below[-1] - mass_below) / (total - below)
+        between = np.nan_to_num(below * (total - below) * (mean_above - mean_below) ** 2)
+    if between.max() == 0:  # one brightness throughout: no stain
+        return int(mass_below[-1] / total) - _LEAST_CONTRAST
+    # Every split inside an empty stretch of the histogram is equally good; take its middle.
+    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
+    glass = float(mean_above[best[0]])
+    return int(min(((best[0] + best[-1]) / 2 + glass) / 2, glass - _LEAST_CONTRAST))
+
+
+def _histogram(darkest_channel: NDArray[np.uint8]) -> NDArray[np.float64]:
+    bands = np.array_split(darkest_channel, max(1, darkest_channel.size // _BAND_PX))
+    counts = np.zeros(256, dtype=np.float64)
+    for band in bands:
+        counts += np.bincount(np.maximum(band, _DARKEST).ravel(), minlength=256)
+    return counts
