@@ -15,7 +15,8 @@ _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _SOS, _JFIF = 0xDA, 0xE0
 _SEQUENTIAL_FRAMES = frozenset({0xC0, 0xC1})
 _OTHER_SEGMENTS = frozenset({0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})  # tables, restarts, comments, applications
-_ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
+_ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+_ADOBE_YCBCR = _ADOBE_RGB[:-1] + b"\x01"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,8 @@ class StreamFrame:
             ValueError: when the tile's header is not that of a sequential three-sample JPEG of this size.
         """
         scan = self._scan_start(tile)
-        colour = b"\x01" if self.photometric == YCBCR else b"\x00"
-        return b"".join((self.start or _SOI, tile[2:scan], _ADOBE, colour, tile[scan:]))
+        colour = _ADOBE_YCBCR if self.photometric == YCBCR else _ADOBE_RGB
+        return b"".join((self.start or _SOI, tile[2:scan], colour, memoryview(tile)[scan:]))
 
     def _scan_start(self, tile: bytes) -> int:
         """Return where the first scan begins after checking the segments before it."""

@@ -68,6 +68,20 @@ class TileLevel:
         """Rows of tiles."""
         return -(-self.height // self.tile_height)
 
+    @property
+    def tile_shape(self) -> tuple[int, int, int]:
+        """Shape of a decoded tile."""
+        return self.tile_height, self.tile_width, 3
+
+    def ends_on_tiles(self, box_lv: Box) -> bool:
+        """Tell whether all four sides of a box lie on borders of tiles, or at the level's end."""
+        return (
+            box_lv.x % self.tile_width == 0
+            and box_lv.y % self.tile_height == 0
+            and (box_lv.x_end % self.tile_width == 0 or box_lv.x_end == self.width)
+            and (box_lv.y_end % self.tile_height == 0 or box_lv.y_end == self.height)
+        )
+
     def tiles_in(self, box_lv: Box) -> tuple[range, range]:
         """Return the rows and the columns of the tiles that meet a box inside the level."""
         rows = range(box_lv.y // self.tile_height, -(-box_lv.y_end // self.tile_height))

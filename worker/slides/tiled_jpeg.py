@@ -45,13 +45,19 @@ class TiledJpegSource:
         self.read_into(level, box_lv, region)
         return region
 
-    def read_into(self, level: int, box_lv: Box, region: RgbImage) -> None:
-        """Do as `read_lv`, into an array of the box's size that is given."""
+    def read_into(self, level: int, box_lv: Box, out: RgbImage) -> None:
+        """Do as `read_lv`, into an array of the box's size."""
         grid = self.levels[level]
         rows, columns = grid.tiles_in(box_lv)
+        # A box that ends on tile borders shares no tile with its neighbours: none is worth keeping.
+        scratch = np.empty(grid.tile_shape, dtype=np.uint8) if grid.ends_on_tiles(box_lv) else None
         for row in rows:
             for column in columns:
-                self._copy_tile(level, row, column, box_lv, region)
+                if scratch is None:
+                    self._lay_kept(level, (row, column), box_lv, out)
+                else:
+                    self._decode(level, (row, column), scratch)
+                    _lay(scratch, grid, (row, column), box_lv, out)
 
     def close(self) -> None:
         """Close the file and give the buffers back."""
@@ -60,35 +66,41 @@ class TiledJpegSource:
             self._file = None
         self._cache.clear()
 
-    def _copy_tile(self, level: int, row: int, column: int, box_lv: Box, region: RgbImage) -> None:
+    def _lay_kept(self, level: int, place: tuple[int, int], box_lv: Box, out: RgbImage) -> None:
         grid = self.levels[level]
-        key = (level, row, column)
-        y, x = row * grid.tile_height - box_lv.y, column * grid.tile_width - box_lv.x  # of the tile in the region
-        top, left = max(0, -y), max(0, -x)  # what of the tile lies outside
-        tile = self._cache.take(key, (grid.tile_height, grid.tile_width, 3))
+        key = (level, place)
+        tile = self._cache.take(key, grid.tile_shape)
         try:
             if not tile.ready:
-                self._decode(level, row * grid.columns + column, tile.pixels)
+                self._decode(level, place, tile.pixels)
                 self._cache.publish(tile)
-            part = tile.pixels[top : box_lv.height - y, left : box_lv.width - x]
-            region[y + top : y + grid.tile_height, x + left : x + grid.tile_width] = part
+            _lay(tile.pixels, grid, place, box_lv, out)
         finally:
             self._cache.give_back(key, tile)
 
-    def _decode(self, level: int, number: int, pixels: RgbImage) -> None:
+    def _decode(self, level: int, place: tuple[int, int], pixels: RgbImage) -> None:
         grid = self.levels[level]
+        row, column = place
+        number = row * grid.columns + column
         if self._file is None:
             raise ValueError("the slide is closed")
         data = os.pread(self._file, int(grid.counts[number]), int(grid.offsets[number]))
         try:
             simplejpeg.decode_jpeg(grid.frame.complete(data), "RGB", buffer=pixels, strict=True)
         except ValueError as error:
-            row, column = divmod(number, grid.columns)
             cause = (
                 f"level {level} cannot be decoded at {column * grid.tile_width},{row * grid.tile_height}"
                 f" ({grid.tile_width} x {grid.tile_height} px): {error}"
             )
             raise BadSlideError("unreadable_region", cause[:300], UPLOAD_AGAIN) from error
+
+
+def _lay(pixels: RgbImage, grid: TileLevel, place: tuple[int, int], box_lv: Box, out: RgbImage) -> None:
+    """Copy what of a tile lies in the box."""
+    y, x = place[0] * grid.tile_height - box_lv.y, place[1] * grid.tile_width - box_lv.x  # of the tile in the box
+    top, left = max(0, -y), max(0, -x)  # what of the tile lies outside
+    part = pixels[top : box_lv.height - y, left : box_lv.width - x]
+    out[y + top : y + grid.tile_height, x + left : x + grid.tile_width] = part
 
 
 def read_into(source: PixelSource, level: int, box_lv: Box, out: RgbImage) -> None:
