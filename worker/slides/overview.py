@@ -15,6 +15,8 @@ from worker.slides.slide import PixelSource, RgbImage, SlideInfo
 _STRIP_PX = 2**24
 _BLOCK_PX = 512
 """Level px on a side of what is given up where a strip cannot be decoded."""
+MAX_UNREADABLE = 256
+"""Blocks that may be given up before the slide is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ def overview_at_most(source: PixelSource, factor: int) -> Overview:
     """Return an overview of `factor` level-0 px per px or less; less only where the pyramid's steps ask for it.
 
     Raises:
-        BadSlideError: when no part of it can be decoded.
+        BadSlideError: when no part of it can be decoded, or more than MAX_UNREADABLE blocks cannot.
     """
     level, downsample = coarsest_level(source.info, factor)
     return _reduced(source, level, downsample, max(1, factor // downsample))
@@ -66,7 +68,8 @@ def _reduced(source: PixelSource, level: int, downsample: int, by: int) -> Overv
         strips.append(strip if by == 1 else np.asarray(Image.fromarray(strip).reduce(by)))
         unreadable += torn
     rgb = np.concatenate(strips)
-    if failed is not None and sum(box.width * box.height for box in unreadable) == rgb.shape[0] * rgb.shape[1]:
+    all_of_it = sum(box.width * box.height for box in unreadable) == rgb.shape[0] * rgb.shape[1]
+    if failed is not None and (all_of_it or len(unreadable) > MAX_UNREADABLE):
         raise failed
     return Overview(rgb=rgb, factor=downsample * by, unreadable=tuple(unreadable))
 

@@ -110,14 +110,15 @@ class _Desk:
             case _:
                 send(self._control, {"re": "done", "stream": 0, **self._picture(message, fds[0])})
 
-    def _picture(self, message: Mapping[str, Any], fd: int) -> dict[str, int]:
+    def _picture(self, message: Mapping[str, Any], fd: int) -> dict[str, Any]:
         """Read one picture into the memory and return its size."""
-        factor = 1
+        overview_only: dict[str, Any] = {}
         match message["op"]:
             case "overview" | "overview_within" as which:
                 make = self._reader.overview if which == "overview" else self._reader.overview_within
                 overview = make(message["limit"])
-                rgb, factor = overview.rgb, overview.factor
+                rgb, torn = overview.rgb, [documents.box_to_json(box) for box in overview.unreadable]
+                overview_only = {"factor": overview.factor, "unreadable": torn}
             case "region":
                 rgb = self._reader.region(message["level"], documents.box_from(message["box"]))
             case "tile":
@@ -126,7 +127,7 @@ class _Desk:
             case unknown:
                 raise ValueError(f"no request is called {unknown}")
         _put(_mapped(fd, rgb.size), 0, rgb)
-        return {"height": rgb.shape[0], "width": rgb.shape[1], "factor": factor}
+        return {"height": rgb.shape[0], "width": rgb.shape[1], **overview_only}
 
     def _tiles(self, message: Mapping[str, Any], fd: int) -> None:
         """Read tile after tile into the ring, as far ahead as the worker has taken others."""

@@ -49,6 +49,22 @@ def info_from(fields: Fields) -> SlideInfo:
     return info
 
 
+def boxes_from(fields: Fields, name: str, *, most: int, width: int, height: int) -> tuple[Box, ...]:
+    """Return boxes that lie inside a picture.
+
+    Raises:
+        MisbehavedError: for anything else.
+    """
+    boxes = []
+    for item in fields.items(name, most=most):
+        numbers = Fields({name: item}).whole_numbers(name, 4, 0, MAX_SIDE_PX)
+        box = Box(x=numbers[0], y=numbers[1], width=numbers[2], height=numbers[3])
+        if box.clipped(Box(x=0, y=0, width=width, height=height)) != box:
+            raise MisbehavedError(f"{name} lie outside the picture")
+        boxes.append(box)
+    return tuple(boxes)
+
+
 def reached_from(fields: Fields) -> Reached:
     """Return how firmly a slide's process says that it is shut in, before it has seen the slide."""
     names = [Fields({"name": item}) for item in fields.items("missing")]

@@ -14,7 +14,7 @@ from typing import Any
 
 from worker.errors import BadSlideError
 from worker.geometry import Box
-from worker.slides.overview import Overview
+from worker.slides.overview import MAX_UNREADABLE, Overview
 from worker.slides.sandbox import documents
 from worker.slides.sandbox.connection import FAULTS, Connection, ReplacedError
 from worker.slides.sandbox.memory import Memory
@@ -131,7 +131,9 @@ class SandboxedReader:
 
             def overview(fields: Fields) -> Overview:
                 rgb = memory.array(0, fields.whole("height", 1, height), fields.whole("width", 1, width))
-                return Overview(rgb=rgb, factor=fields.whole("factor", 1, MAX_SIDE_PX))
+                size = {"height": rgb.shape[0], "width": rgb.shape[1]}
+                torn = documents.boxes_from(fields, "unreadable", most=MAX_UNREADABLE, **size)
+                return Overview(rgb=rgb, factor=fields.whole("factor", 1, MAX_SIDE_PX), unreadable=torn)
 
             return self._connection.ask(request, memory, overview)
 

@@ -128,7 +128,10 @@ def test_a_tile_that_cannot_be_decoded_stands_in_its_place(tmp_path: Path) -> No
         kinds = [
             tile.code if isinstance(tile, BadSlideError) else tile.shape for tile in reader.tiles(plane, boxes, GREEN)
         ]
+        seen = reader.overview(1)
     assert kinds == [(100, 100, 3), "unreadable_region", (100, 100, 3)]
+    with closing(LocalReader(open_slide_file(path))) as local:
+        assert seen.unreadable == local.overview(1).unreadable != ()
 
 
 @pytest.mark.parametrize(
