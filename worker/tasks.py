@@ -61,9 +61,9 @@ def _refuse_what_cannot_work(settings: WorkerSettings) -> None:
     if DatabaseSettings().database_url is None:
         raise BadRequestError("MARROWLINE_DATABASE_URL is not set: start with `marrowline up`, or name the server")
     open_store(StoreSettings())
-    reached_level(Level(settings.sandbox))
     for name in cards.names(settings.models_dir):
         cards.verified_bytes(cards.find(name, settings.models_dir))
+    reached_level(Level(settings.sandbox))
 
 
 def _read_slide(run_id: object) -> None:
