@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from worker.geometry import Box
-from worker.slides.scale import Scale, WorkingPlane, plane_for
+from worker.slides.scale import Scale, WorkingPlane
 from worker.slides.slide import RgbImage, SlideInfo, whole_downsample
 
 GLASS = (236, 232, 228)
@@ -107,4 +107,9 @@ class MemorySlide:
 
 def plane_of(info: SlideInfo, steps: int) -> WorkingPlane:
     """Return the plane whose factor is `steps` 64ths, for a slide of 0.25 µm/px."""
-    return plane_for(info, Scale(mpp_um=0.25, source="header"), 0.25 * steps / 64)
+    return WorkingPlane(
+        scale=Scale(mpp_um=0.25, source="header"),
+        factor=steps / 64,
+        width_work=-(-info.width_l0 * 64 // steps),
+        height_work=-(-info.height_l0 * 64 // steps),
+    )

@@ -13,6 +13,8 @@ STEPS_PER_PX = 64
 """A factor is a whole number of 64ths: lattice squares then begin and end on whole level-0 px."""
 MIN_SIDE_UM = 7.0
 """Less than this holds no whole cell."""
+SNAP_WITHIN = 0.03
+"""How far off the model's scale a plane may lie to be read without resampling: cells differ more among themselves."""
 MAX_ENLARGED = 4.0
 """A slide coarser than this many times the model's scale would be enlarged to blur."""
 _DECLARE = "Run it again with --mpp, or state mpp (µm/px) in its sidecar, or set MARROWLINE_SITE_MPP_UM for the site."
@@ -38,7 +40,7 @@ class ScaleEstimate:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkingPlane:
-    """The slide at the model's µm/px, as nearly as whole 64ths of a level-0 px allow.
+    """The slide at the model's µm/px, as nearly as whole 64ths of a level-0 px allow, or at a cheap factor beside it.
 
     Working px (X, Y) covers the level-0 area from (X, Y) * factor to (X + 1, Y + 1) * factor.
     """
@@ -55,7 +57,7 @@ class WorkingPlane:
 
     @property
     def mpp_um(self) -> float:
-        """µm per working px: the target, off by half a 64th of a level-0 px at most."""
+        """µm per working px, exactly: the target, off by 3 % or by half a 64th of a level-0 px at most."""
         return self.scale.mpp_um * self.factor
 
     @property
@@ -95,6 +97,10 @@ def resolve(
 def plane_for(info: SlideInfo, scale: Scale, target_mpp_um: float) -> WorkingPlane:
     """Return the plane on which a model of `target_mpp_um` sees the slide.
 
+    A factor within 3 % of one that asks for no resampling, or for the cheapest, is taken to be that one: 1, the
+    reduction of a level, twice or half the size. So a scanner of 0.2428 to 0.2577 µm/px is read by its own pixels
+    for a model of 0.25. The plane's µm/px stay the true ones, and every measure in µm with them.
+
     Raises:
         BadSlideError: `too_small`, when no cell fits in the picture; `too_coarse`, when nothing of a cell shows.
     """
@@ -104,10 +110,19 @@ def plane_for(info: SlideInfo, scale: Scale, target_mpp_um: float) -> WorkingPla
     if min(info.width_l0, info.height_l0) * scale.mpp_um < MIN_SIDE_UM:
         cause = f"it measures {info.width_l0} x {info.height_l0} px of {scale.mpp_um:g} µm, less than one cell"
         raise BadSlideError("too_small", cause, "Check the scale that was declared, or upload a larger field.")
-    steps = max(1, round(STEPS_PER_PX * target_mpp_um / scale.mpp_um))
+    steps = _factor_64ths(info, target_mpp_um / scale.mpp_um)
     return WorkingPlane(
         scale=scale,
         factor=steps / STEPS_PER_PX,
         width_work=-(-info.width_l0 * STEPS_PER_PX // steps),
         height_work=-(-info.height_l0 * STEPS_PER_PX // steps),
     )
+
+
+def _factor_64ths(info: SlideInfo, factor: float) -> int:
+    """Return level-0 px per working px in 64ths: a cheap factor near by, else the nearest."""
+    levels = (by for by, whole in zip(info.level_downsamples, info.whole_px_levels, strict=True) if whole)
+    cheap = min((1.0, 0.5, 2.0, *levels), key=lambda candidate: abs(candidate - factor))
+    if abs(cheap - factor) <= SNAP_WITHIN * cheap:
+        return round(STEPS_PER_PX * cheap)
+    return max(1, round(STEPS_PER_PX * factor))
