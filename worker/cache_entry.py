@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -98,6 +99,7 @@ class Entry:
         self.folder.mkdir(mode=0o700)
         files = [_File(name=name, size=obj.size) for name, obj in zip(layout.names, wanted.members, strict=True)]
         _write(self.folder / _PLAN, {"main": layout.main, "files": [asdict(file) for file in files]})
+        _stamp(self.folder / _PLAN)
         _make_folder(self.folder / _SLIDE)
         for file in files:
             path = self.folder / _SLIDE / file.name
@@ -149,6 +151,7 @@ class Entry:
     def touch(self) -> None:
         """Note that the slide is being read."""
         (self.folder / _USED).touch(mode=0o600)
+        _stamp(self.folder / _USED)
 
     @property
     def was_read(self) -> bool:
@@ -210,6 +213,12 @@ def _allocate(path: Path, size: int) -> None:
             os.ftruncate(fd, size)
     finally:
         os.close(fd)
+
+
+def _stamp(path: Path) -> None:
+    """Set the file's time to now: what the system sets itself is coarse, and entries are put in order by it."""
+    now = time.time_ns()
+    os.utime(path, ns=(now, now))
 
 
 def is_full(error: OSError) -> bool:
