@@ -43,7 +43,6 @@ def staged(
     files: Sequence[StoredObject] = (),
     sha256: str | None = None,
     progress: Progress | None = None,
-    owner: str = "",  # noqa: ARG001 - callers of the cache before this one name themselves
 ) -> Iterator[StagedFile]:
     """Give the slide as local files that stay while the context is open.
 

@@ -55,7 +55,7 @@ def test_an_upload_is_registered_claimed_and_staged(
     claim = taken(lab, run_id)
     assert (claim.obj.bucket, claim.obj.key, claim.declared_mpp_um) == (bucket, KEY, 0.25)
     cache = CacheSpec(folder=tmp_path / "cache", max_bytes=10_000, reserve_bytes=0)
-    with staged(store, claim.obj, cache, owner=f"{claim.run_id}.{claim.fence}") as file:
+    with staged(store, claim.obj, cache) as file:
         assert file.path.read_bytes() == b"slide"
 
 

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from db.session import transaction
-from db.slide_files import files_of
 from scheduler.config import SchedulerSettings
 from scheduler.listing import Memory, reconcile
 from tests.support.rows import decide, taken
@@ -55,10 +53,8 @@ def test_a_set_goes_from_the_bucket_to_its_pixels(
     memory = Memory()
     [run_id] = [run_id for _ in range(3) for run_id in reconcile(store, lab, SETTINGS, decide, memory=memory).new]
     claim = taken(lab, run_id)
-    with transaction(lab) as conn:
-        files = files_of(conn, claim.slide_id)
     cache = CacheSpec(folder=tmp_path / "cache", max_bytes=10**9, reserve_bytes=0)
-    with staged(store, claim.obj, cache, files=files) as file:
+    with staged(store, claim.obj, cache, files=claim.files) as file:
         assert file.size == claim.obj.size
         source = open_slide_file(file.path)
         try:
