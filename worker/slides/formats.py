@@ -11,9 +11,10 @@ from pathlib import Path
 import openslide
 
 from worker.errors import BadSlideError
+from worker.slides.jpeg_check import check_jpeg_field, check_jpeg_strips
 from worker.slides.large_tiff import check_large_tiff
 from worker.slides.openslide_source import OpenSlideSource
-from worker.slides.plain_field import check_plain_tiff, open_field
+from worker.slides.plain_field import PlainField, check_plain_tiff, open_field
 from worker.slides.reader_choice import choose
 from worker.slides.slide import READABLE, PixelSource
 from worker.slides.tiff_structure import TiffPage, check_tiff
@@ -41,8 +42,7 @@ def open_slide_file(path: Path) -> PixelSource:
     if vendor is not None:
         return choose(path, pages, OpenSlideSource(path, vendor)).source
     if pages:
-        check_plain_tiff(path, pages)
-        return open_field(path, "TIFF")
+        return _plain_tiff(path, pages)
     if path.suffix.lower() in _SETS:
         raise BadSlideError(
             "unsupported_format",
@@ -51,8 +51,18 @@ def open_slide_file(path: Path) -> PixelSource:
         )
     for signature, kind in _PLAIN_STARTS:
         if start.startswith(signature):
-            return open_field(path, kind)
+            field = open_field(path, kind)
+            if kind == "JPEG":
+                check_jpeg_field(path)
+            return field
     raise BadSlideError("unsupported_format", "its content is of no format that is read here", READABLE)
+
+
+def _plain_tiff(path: Path, pages: tuple[TiffPage, ...]) -> PlainField:
+    check_plain_tiff(path, pages)
+    field = open_field(path, "TIFF")
+    check_jpeg_strips(path, pages[0])
+    return field
 
 
 def _tiff_pages(path: Path, start: bytes, size: int) -> tuple[TiffPage, ...]:
