@@ -45,30 +45,35 @@ _GAPS = 0.03  # least share of glass in a monolayer, the cells touching
 _LAYERS = 2.2  # of red cells over one another
 _ALL_NUCLEI = 0.75  # closer than discs can be packed with cytoplasm between them
 _SPARSE = 0.015
+_BUBBLE_SHARP = 0.2  # the shadow of the rim is sharp, inside it too
 _POOL, _WIDE_POOL = 5, 15  # squares of 16 µm a side
 
 
 def reasons_of(stained: Mask, marks: Marks, quality: Quality) -> Reasons:
     """Return the reason of each square; of several that hold, a later one in this order is named."""
-    ink, rim = marks.ink > _INK_SHARE, marks.rim > _RIM_SHARE
-    blurred = _blurred(quality)
+    rim = marks.rim > _RIM_SHARE
+    blurred, sharp = _focus(quality)
     reasons = np.zeros(stained.shape, dtype=np.uint8)
     for reason, squares in (
         (Reason.TOO_THIN, _too_thin(quality)),
-        (Reason.GLASS, ~stained),
+        (Reason.GLASS, ~(stained | _specks(~stained))),
         (Reason.BLURRED, blurred),
-        (Reason.BUBBLE, rim | _enclosed(rim, blurred | ~stained)),
+        (Reason.BUBBLE, rim | _enclosed(rim, sharp)),
         (Reason.CROWDED, _crowded(quality)),
-        (Reason.INK, ink),
+        (Reason.INK, marks.ink > _INK_SHARE),
     ):
         reasons[squares] = reason
     return reasons
 
 
-def _blurred(quality: Quality) -> Mask:
-    enough = _pooled(quality.coarse, 3) > _LEAST_CONTRAST * _pooled(quality.measured, 3)
-    found = enough & (_pooled(quality.fine, 3) < LEAST_SHARP * _pooled(quality.coarse, 3))
-    return _grown(found & quality.measured, to=quality.measured & (quality.sharpness < LEAST_SHARP), size=3)
+def _focus(quality: Quality) -> tuple[Mask, Mask]:
+    """Return the squares that are out of focus, and those that are in focus for certain."""
+    fine, coarse = _pooled(quality.fine, 3), _pooled(quality.coarse, 3)
+    judged = quality.measured & (coarse > _LEAST_CONTRAST * _pooled(quality.measured, 3))
+    sharp = judged & (fine >= LEAST_SHARP * coarse)
+    soft = quality.measured & (quality.sharpness < LEAST_SHARP)
+    blurred = _grown(judged & ~sharp, to=soft, size=3)
+    return blurred | (ndimage.binary_fill_holes(blurred) & ~sharp), sharp
 
 
 def _crowded(quality: Quality) -> Mask:
@@ -107,12 +112,16 @@ def _grown(found: Mask, *, to: Mask, size: int) -> Mask:
     return np.asarray(opened, dtype=np.bool_) | (near & to)
 
 
-def _enclosed(rim: Mask, spoilt: Mask) -> Mask:
-    """Return what closed rims enclose where four fifths of it are blurred or empty: a pen's ring is not."""
+def _enclosed(rim: Mask, sharp: Mask) -> Mask:
+    """Return what closed rims enclose where hardly anything is in focus: in a ring that a pen drew, cells are."""
     holes = ndimage.binary_fill_holes(rim) & ~rim
     numbered, count = ndimage.label(holes)
-    if not count:
-        return np.zeros_like(rim)
-    spoilt_share = ndimage.mean(spoilt, numbered, index=np.arange(count + 1))
-    spoilt_share[0] = 0.0
-    return np.asarray(spoilt_share[numbered] > 0.8)
+    in_focus = ndimage.mean(sharp, numbered, index=np.arange(1, count + 1)) if count else np.zeros(0)
+    return np.asarray(np.append(False, np.asarray(in_focus) < _BUBBLE_SHARP)[numbered])
+
+
+def _specks(squares: Mask) -> Mask:
+    """Return the squares whose connected area is smaller than four: gaps between cells, too small to matter."""
+    numbered, count = ndimage.label(squares)
+    sizes = np.bincount(numbered.ravel(), minlength=count + 1)
+    return np.asarray(squares & (sizes[numbered] < 4))

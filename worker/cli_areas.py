@@ -1,0 +1,120 @@
+"""`marrowline areas`: draws where cells would be counted on slides and fields, without counting them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import typer
+
+from worker.config import WorkerSettings
+from worker.errors import BadRequestError, BadSlideError
+from worker.outputs.overlay import SIDE_PX, picture_of
+from worker.outputs.panel import NOTICE
+from worker.outputs.survey import Survey, survey
+from worker.slides.areas import areas as areas_of
+from worker.slides.areas import countable_mm2, shares
+from worker.slides.sandbox.reader import open_sandboxed
+from worker.slides.sandbox.spec import Level, SandboxSpec
+
+_QUARANTINED = 3
+
+
+def areas(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Slides or camera fields.")],
+    *,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the pictures.")],
+    mpp: Annotated[
+        float | None,
+        typer.Option("--mpp", metavar="F", min=0.01, max=10.0, help="µm per pixel, for images that do not state it."),
+    ] = None,
+    smear: Annotated[bool, typer.Option("--smear", help="They are smears, whatever they look like.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")
+    ] = False,
+) -> None:
+    """Draw where cells would be counted on each image, and say why not elsewhere.
+
+    Writes DIR/<name>.areas.png for each; what is no smear, or cannot be read, gets its reason, and the exit code is 3.
+    """
+    if absent := [str(image) for image in images if not image.is_file()]:
+        raise BadRequestError(f"no such file: {', '.join(absent[:3])}")
+    out.mkdir(parents=True, exist_ok=True)
+    answers = []
+    for image, picture in zip(images, _pictures(images, out), strict=True):
+        answers.append({"file": str(image), **_look(image, picture, mpp, is_smear=smear)})
+        if not as_json:
+            typer.echo(_line(answers[-1]))
+    typer.echo(json.dumps(answers, ensure_ascii=False, indent=1) if as_json else NOTICE)
+    if any(answer["error_code"] for answer in answers):
+        raise typer.Exit(_QUARANTINED)
+
+
+def _pictures(images: list[Path], out: Path) -> Iterator[Path]:
+    """Yield a path per image; images of one name get numbers, so that none takes the place of another."""
+    taken: dict[str, int] = {}
+    for image in images:
+        number = taken[image.stem] = taken.get(image.stem, 0) + 1
+        yield out / (f"{image.stem}.areas.png" if number == 1 else f"{image.stem}-{number}.areas.png")
+
+
+def _look(image: Path, picture: Path, mpp: float | None, *, is_smear: bool) -> dict[str, Any]:
+    """Draw one image and return what the command says of it."""
+    settings = WorkerSettings()
+    spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
+    try:
+        with closing(open_sandboxed(image, threads=settings.read_threads, spec=spec)) as reader:
+            surveyed = survey(reader, overview_px=SIDE_PX, declared_mpp_um=mpp, is_smear=is_smear)
+    except BadSlideError as refused:
+        return _refused(refused, None)
+    cv2.imwrite(str(picture), picture_of(surveyed)[..., ::-1])
+    if isinstance(surveyed.found, BadSlideError):
+        return _refused(surveyed.found, picture)
+    return _counted(surveyed.found, picture)
+
+
+def _refused(refused: BadSlideError, picture: Path | None) -> dict[str, Any]:
+    return {
+        "picture": str(picture) if picture else None,
+        "error_code": refused.code,
+        "reason": refused.cause,
+        "remedy": refused.remedy,
+    }
+
+
+def _counted(found: Survey, picture: Path) -> dict[str, Any]:
+    scale = found.plane.scale
+    listed = areas_of(found.readable, found.plane)
+    return {
+        "picture": str(picture),
+        "error_code": None,
+        "mpp_um": scale.mpp_um,
+        "mpp_source": scale.source,
+        "countable_mm2": countable_mm2(found.readable, found.plane),
+        "shares": dict(shares(found.readable)),
+        "areas": [
+            {
+                "x_l0": area.box_l0.x,
+                "y_l0": area.box_l0.y,
+                "width_l0": area.box_l0.width,
+                "height_l0": area.box_l0.height,
+                "mm2": area.area_mm2,
+            }
+            for area in listed
+        ],
+    }
+
+
+def _line(answer: dict[str, Any]) -> str:
+    name = Path(answer["file"]).name
+    if answer["error_code"]:
+        return f"{name}: {answer['error_code']}: {answer['reason']} — {answer['remedy']}"
+    others = (
+        f"{reason} {share:.1%}" for reason, share in answer["shares"].items() if share > 0 and reason != "countable"
+    )
+    counted = f"{answer['shares']['countable']:.1%} counted ({answer['countable_mm2']:.3g} mm²)"
+    return f"{name}: {', '.join([counted, *others])}"
