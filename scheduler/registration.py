@@ -68,7 +68,7 @@ def take_in(door: Door, key: str, *, modified: datetime | None = None) -> int | 
     Raises RefusedError when it cannot become a slide, ServiceError, db.errors.UnavailableError.
     """
     if set_kind(key) is not None:
-        return _take_in_set(door, key)
+        return _take_in_set(door, key, modified)
     obj = door.store.head(key)
     if obj is None:
         return None
@@ -88,8 +88,8 @@ def take_in(door: Door, key: str, *, modified: datetime | None = None) -> int | 
     return transact(door.engine, work, patience_s=PATIENCE_S)
 
 
-def _take_in_set(door: Door, key: str) -> int | None:
-    """Register what has come of a slide of several files."""
+def _take_in_set(door: Door, key: str, listed: datetime | None) -> int | None:
+    """Register what has come of a slide of several files; a listing may tell times more finely than single answers."""
     fault = fault_of_key(key)
     found = None if fault else look_up(door.store, key, quiet_s=door.settings.set_quiet_s)
     if found is None:
@@ -97,7 +97,8 @@ def _take_in_set(door: Door, key: str) -> int | None:
     sidecar = sidecar_of(door.store, key)
     facts = facts_of(key, sidecar, door.settings, prefix=door.store.prefix)
     beside = door.store.head(sidecar_key(key)) if sidecar is not None else None
-    modified = max(one.last_modified for one in (found.obj, beside) if one is not None)
+    times = [one.last_modified for one in (found.obj, beside) if one is not None]
+    modified = max([*times, listed] if listed else times)
     obj = replace(found.obj, last_modified=modified + (_WITH_SIDECAR if sidecar is not None else _ALONE))
     whole, defaults = replace(found, obj=obj), lab_defaults(door.settings)
 

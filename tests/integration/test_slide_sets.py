@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
+from scheduler import listing
 from scheduler.config import SchedulerSettings
 from scheduler.listing import Memory, reconcile
 from tests.support.rows import decide, taken
@@ -44,7 +45,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     ids=["mrxs", "vms", "dicom"],
 )
 def test_a_set_goes_from_the_bucket_to_its_pixels(
-    store: ObjectStore, lab: Engine, tmp_path: Path, write: Callable[[Path], RgbImage], vendor: str
+    store: ObjectStore,
+    lab: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Path], RgbImage],
+    vendor: str,
 ) -> None:
     drawn = write(tmp_path / "drawn")
     for path in sorted((tmp_path / "drawn").rglob("*")):
@@ -52,6 +58,9 @@ def test_a_set_goes_from_the_bucket_to_its_pixels(
             store.put_file(f"{store.prefix}lab/patient/{path.relative_to(tmp_path / 'drawn').as_posix()}", path)
     memory = Memory()
     [run_id] = [run_id for _ in range(3) for run_id in reconcile(store, lab, SETTINGS, decide, memory=memory).new]
+    with monkeypatch.context() as patched:
+        patched.setattr(listing, "take_in", lambda *_, **__: pytest.fail("looked at again"))
+        reconcile(store, lab, SETTINGS, decide, memory=memory)
     claim = taken(lab, run_id)
     cache = CacheSpec(folder=tmp_path / "cache", max_bytes=10**9, reserve_bytes=0)
     with staged(store, claim.obj, cache, files=claim.files) as file:
