@@ -93,6 +93,8 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
         "weights_sha256": model.card.weights_sha256,
         "slide_sha256": sha256,
         "plane": asdict(plane),
+        "reader": reader.info.reader,
+        "colours": reader.info.colours,
         "stain": stain.to_json(),
         "readable": readable.to_json(),
         "core_px": spec.core_px,

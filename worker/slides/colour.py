@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from worker.slides.slide import RgbImage
+from worker.geometry import Box
+from worker.slides.slide import PixelSource, RgbImage
 
 ToSrgb: TypeAlias = Callable[[RgbImage], RgbImage]
 
@@ -78,6 +79,33 @@ def read_profile(icc: bytes | None) -> ColourProfile:
     except (ImageCms.PyCMSError, OSError, ValueError):
         return _unusable("it cannot be read as an ICC profile")
     return _judged(_Conversion(transform))
+
+
+def in_srgb(source: PixelSource) -> tuple[PixelSource, str]:
+    """Return a source whose pixels are in sRGB, and what was done, as `SlideInfo.colours` says it."""
+    profile = read_profile(source.icc)
+    if profile.use is ProfileUse.UNUSABLE:
+        return source, "profile-unusable"
+    if profile.to_srgb is None:
+        return source, "as-stored"
+    return _InSrgb(source, profile.to_srgb), "to-srgb"
+
+
+class _InSrgb:
+    """A source behind a conversion (a `PixelSource`)."""
+
+    icc = None
+
+    def __init__(self, source: PixelSource, to_srgb: ToSrgb) -> None:
+        self._source = source
+        self._to_srgb = to_srgb
+        self.info = source.info
+
+    def read_lv(self, level: int, box_lv: Box) -> RgbImage:
+        return self._to_srgb(self._source.read_lv(level, box_lv))
+
+    def close(self) -> None:
+        self._source.close()
 
 
 class _Conversion:

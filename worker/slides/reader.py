@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol
 
 from worker.errors import BadSlideError
 from worker.geometry import Box
+from worker.slides.colour import in_srgb
 from worker.slides.overview import Overview, overview_at_most, overview_within
 from worker.slides.resample import read_tile
 from worker.slides.scale import WorkingPlane
@@ -76,12 +78,12 @@ def each_readable(read: Callable[[Box], RgbImage], boxes: Iterable[Box]) -> Iter
 
 
 class LocalReader:
-    """A source read in this process (a `SlideReader`); owns the source and closes it."""
+    """A source read in this process, in sRGB (a `SlideReader`); owns the source and closes it."""
 
     def __init__(self, source: PixelSource, *, threads: int = 1) -> None:
-        self._source = source
+        self._source, colours = in_srgb(source)
         self._threads = threads
-        self.info = source.info
+        self.info = replace(source.info, colours=colours)
 
     def overview(self, factor: int) -> Overview:
         """As SlideReader.overview."""

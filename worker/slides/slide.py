@@ -43,6 +43,7 @@ class SlideInfo:
     mpp_um: float | None  # stated by the file and inside MPP_RANGE_UM
     background_rgb: Rgb = WHITE  # of places that the scanner left out
     reader: str = "openslide"  # what decodes its pixels: openslide, tiled-jpeg or plain
+    colours: str = "as-stored"  # or `to-srgb` by the profile in the file, or `profile-unusable`
 
 
 class PixelSource(Protocol):

@@ -7,9 +7,11 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from tests.support.icc_profiles import matrix_profile
 from tests.support.slide_files import MemorySlide, plane_of, texture
 from worker.errors import BadSlideError
 from worker.geometry import Box
+from worker.slides.colour import read_profile
 from worker.slides.reader import LocalReader, each_readable
 from worker.slides.slide import WHITE, RgbImage
 
@@ -74,3 +76,24 @@ def test_samples_leave_out_what_cannot_be_decoded() -> None:
     assert [rgb.shape for rgb in each_readable(lambda box: reader.region(0, box), apart)] == [(40, 50, 3)]
     with pytest.raises(BadSlideError, match="unreadable_region"):
         list(each_readable(lambda box: reader.region(0, box), apart[1:]))
+
+
+def test_pixels_are_turned_into_srgb_once_by_the_profile_in_the_file() -> None:
+    slide = MemorySlide([IMAGE])
+    slide.icc = matrix_profile()
+    reader, turned = LocalReader(slide), read_profile(slide.icc).to_srgb
+    assert turned is not None
+    assert reader.info.colours == "to-srgb"
+    box = Box(x=-10, y=5, width=60, height=50)
+    tile = reader.tile(plane_of(reader.info, 64), box, (1, 2, 3))
+    assert (tile[:, :10] == (1, 2, 3)).all(), "the background is in sRGB already"
+    np.testing.assert_array_equal(tile[:, 10:], turned(IMAGE[5:55, :50].copy()))
+    np.testing.assert_array_equal(reader.overview(1).rgb, turned(IMAGE.copy()))
+
+
+def test_a_profile_that_makes_no_sense_is_told_and_left_aside() -> None:
+    slide = MemorySlide([IMAGE])
+    slide.icc = b"no profile"
+    reader = LocalReader(slide)
+    assert reader.info.colours == "profile-unusable"
+    np.testing.assert_array_equal(reader.region(0, Box(x=0, y=0, width=9, height=9)), IMAGE[:9, :9])

@@ -32,6 +32,7 @@ def info_from(fields: Fields) -> SlideInfo:
     info = SlideInfo(
         vendor=fields.word("vendor"),
         reader=fields.word("reader"),
+        colours=fields.word("colours"),
         width_l0=fields.whole("width_l0", 1, MAX_SIDE_PX),
         height_l0=fields.whole("height_l0", 1, MAX_SIDE_PX),
         level_sizes=tuple((width, height) for width, height in sizes),
