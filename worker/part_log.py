@@ -14,21 +14,21 @@ from pathlib import Path
 
 PART_BYTES = 8 * 2**20
 _CHUNK_BYTES = 2**20
-_LINE = re.compile(rb"(\d{1,6}) (\d{1,9}) ([0-9a-f]{32})")
+_LINE = re.compile(rb"(\d{1,6}) (\d{1,9}) ([0-9a-f]{64})")
 
 
 class PartDigest:
     """The digest of one part, computed while its bytes pass."""
 
     def __init__(self) -> None:
-        self._hash = hashlib.blake2b(digest_size=16)
+        self._hash = hashlib.sha256()
 
     def update(self, data: bytes) -> None:
         """Take in the next bytes."""
         self._hash.update(data)
 
     def text(self) -> str:
-        """Return the digest of all bytes so far, 32 hex digits."""
+        """Return the digest of all bytes so far, 64 hex digits."""
         return self._hash.hexdigest()
 
 

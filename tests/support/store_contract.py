@@ -116,7 +116,7 @@ class ObjectStoreContract:
             file.seek(PART_BYTES + 5)
             file.write(b"\0" * 9)
         with (tmp_path / "parts").open("ab") as log:  # lines of another file, of nonsense, and a cut one
-            log.write(b"8 1 " + b"0" * 32 + b"\nno line\n7 99999 " + b"0" * 32 + b"\n7 0 ab")
+            log.write(b"8 1 " + b"0" * 64 + b"\nno line\n7 99999 " + b"0" * 64 + b"\n7 0 ab")
         moved: list[int] = []
         digest = store.fetch(obj, tmp_path / "local", parts=parts, progress=moved.append)
         assert digest == hashlib.sha256(data).hexdigest()
