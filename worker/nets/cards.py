@@ -19,6 +19,8 @@ from worker.errors import ModelError
 
 SHIPPED = Path(__file__).parent / "weights"
 HYBRID = "hybrid-vgg16bn-vgg19bn"
+NO_STAIN_NORM, STAIN_ANCHORS = "none", "anchors-2026-11"
+"""What a card may say of stain normalisation; a changed method or reference gets another name."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _PREPROCESS = ("arch", "channels", "mpp_um", "crop_px", "mean", "std", "temperature", "abstain_below")
 
@@ -38,6 +40,7 @@ class Card:
     crop_px: int  # side of the square input
     mean: tuple[float, float, float]  # of RGB / 255
     std: tuple[float, float, float]
+    stain_norm: str = NO_STAIN_NORM  # what brings crops to a reference stain (worker/cells/stain_norm.py)
     temperature: float = 1.0  # logits are divided by it
     abstain_below: float = 0.0  # calls with a lower highest probability are abstained
     seed: int = 0
@@ -94,11 +97,13 @@ def describe(name: str, models_dir: Path | None = None) -> ModelVersion:
     files = find(name, models_dir)
     verified_bytes(files)
     stored = asdict(files.card)
+    # Versions registered before there was a choice carry no such key, and what is registered never changes.
+    chosen = () if files.card.stain_norm == NO_STAIN_NORM else ("stain_norm",)
     return ModelVersion(
         name=files.card.name,
         weights_sha256=files.card.weights_sha256,
         classes=files.card.classes,
-        preprocess={key: stored[key] for key in _PREPROCESS},
+        preprocess={key: stored[key] for key in (*_PREPROCESS, *chosen)},
     )
 
 
@@ -146,6 +151,8 @@ def _check(card: Card) -> None:
         raise ValueError(f"classes must be distinct cell classes; not known: {sorted(unknown)}")
     if len(card.mean) != 3 or len(card.std) != 3 or min(card.std) <= 0:
         raise ValueError("mean and std need three values each, std above zero")
+    if card.stain_norm not in (NO_STAIN_NORM, STAIN_ANCHORS):
+        raise ValueError(f"stain_norm is {NO_STAIN_NORM!r} or {STAIN_ANCHORS!r}, not {card.stain_norm!r}")
     if min(card.mpp_um, card.crop_px, card.temperature) <= 0 or not 0 <= card.abstain_below <= 1:
         raise ValueError("mpp_um, crop_px and temperature must be positive, abstain_below in 0..1")
 

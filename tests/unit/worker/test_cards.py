@@ -1,13 +1,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.models import CLASSES, write_tiny_model
 from worker.errors import ModelError
-from worker.nets.cards import Card, describe, find, names, read_card, verified_bytes, write_card
+from worker.nets.cards import STAIN_ANCHORS, Card, describe, find, names, read_card, verified_bytes, write_card
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,13 @@ def test_a_described_model_carries_classes_and_preprocessing(folder: Path) -> No
     assert version.weights_sha256 == find("tiny", folder).card.weights_sha256
 
 
+def test_only_a_chosen_stain_normalisation_is_registered(tmp_path: Path) -> None:
+    files = write_tiny_model(tmp_path)
+    assert "stain_norm" not in describe("tiny", tmp_path).preprocess
+    write_card(replace(files.card, stain_norm=STAIN_ANCHORS), tmp_path / "tiny.json")
+    assert describe("tiny", tmp_path).preprocess["stain_norm"] == STAIN_ANCHORS
+
+
 def test_altered_weights_are_not_described(tmp_path: Path) -> None:
     files = write_tiny_model(tmp_path)
     content = bytearray(files.weights.read_bytes())
@@ -72,6 +80,7 @@ def test_altered_weights_are_not_described(tmp_path: Path) -> None:
         ({"classes": ["platelet", "platelet"]}, "distinct"),
         ({"std": [0.0, 1.0, 1.0]}, "std"),
         ({"abstain_below": 2.0}, "abstain_below"),
+        ({"stain_norm": "macenko"}, "stain_norm"),
         ({"crop_px": "wide"}, "not a model card"),
         ({"colour": "rgb"}, "unknown fields colour"),
     ],
