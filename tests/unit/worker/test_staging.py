@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -213,6 +214,25 @@ def test_what_was_read_longest_ago_makes_way_first(store: CountingStore, cache: 
     for number in (0, 2, 3):
         with staged(store, slides[number], cache):
             assert store.fetched_bytes == 0
+
+
+def test_on_a_full_disk_what_was_read_makes_way_and_else_the_slide_waits(
+    store: CountingStore, cache: CacheSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def allocate(fd: int, offset: int, size: int) -> None:
+        if _held(cache) + size > 6_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        os.truncate(fd, offset + size)
+
+    old, new = _put(store, "old.svs", b"o" * 4_000), _put(store, "new.svs", b"n" * 4_000)
+    with staged(store, old, cache):
+        monkeypatch.setattr(os, "posix_fallocate", allocate)
+        with pytest.raises(NoSpaceError, match="full"), staged(store, new, cache):
+            raise AssertionError
+        assert _held(cache) == 4_000
+    with staged(store, new, cache) as file:
+        assert file.path.read_bytes() == b"n" * 4_000
+        assert _held(cache) == 4_000
 
 
 def test_a_slide_that_can_never_fit_evicts_nothing(store: CountingStore, cache: CacheSpec) -> None:
