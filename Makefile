@@ -5,7 +5,7 @@ S3_VENV := .venv-s3
 BIN := $(VENV)/bin
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test slow unit lint format clean
+.PHONY: demo test slow unit bench lint format clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -14,6 +14,7 @@ help:
 	@echo "make test    the tests, on real servers that it installs into $(VENV) and $(S3_VENV)"
 	@echo "make slow    the tests that take many minutes: a thousand slides"
 	@echo "make unit    the unit tests alone"
+	@echo "make bench   reading speed and memory beside other readers, which it installs (30 minutes on two cores)"
 	@echo "make lint    ruff, mypy --strict, import rules"
 	@echo "make clean   stop the embedded stack and remove environments and caches"
 
@@ -37,6 +38,12 @@ $(S3_VENV)/.ready: constraints-s3.txt
 	$(call PIP,$(S3_VENV)) --constraint constraints-s3.txt swift
 	@touch $@
 
+# Without its GPU packages cuCIM reads on the CPU.
+$(VENV)/.bench: $(VENV)/.runtime
+	$(call PIP,$(VENV)) --constraint constraints.txt --editable '.[worker,embedded,bench]'
+	$(call PIP,$(VENV)) --constraint constraints.txt --no-deps cucim-cu13
+	@touch $@
+
 demo: $(VENV)/.runtime
 	$(BIN)/marrowline demo --dir .marrowline/demo
 
@@ -48,6 +55,10 @@ slow: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests/unit
+
+bench: $(VENV)/.bench
+	$(BIN)/marrowline bench read
+	$(BIN)/marrowline bench memory
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
