@@ -17,6 +17,7 @@ from worker.slides.openslide_source import OpenSlideSource
 from worker.slides.plain_field import PlainField, check_plain_tiff, open_field
 from worker.slides.reader_choice import choose
 from worker.slides.slide import READABLE, PixelSource
+from worker.slides.tiff_grid import check_grids
 from worker.slides.tiff_structure import TiffPage, check_tiff
 
 _PLAIN_STARTS = ((b"\x89PNG\r\n\x1a\n", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"BM", "BMP"))
@@ -69,6 +70,8 @@ def _tiff_pages(path: Path, start: bytes, size: int) -> tuple[TiffPage, ...]:
     """Return the pages of a TIFF within its limits; none of an NDPI whose offsets are wider than the standard's."""
     with path.open("rb") as stream:
         if size < 2**32 or start[2:4] in (b"+\0", b"\0+"):
-            return check_tiff(stream)
+            pages = check_tiff(stream)
+            check_grids(pages)
+            return pages
         check_large_tiff(stream)
         return ()
