@@ -220,10 +220,10 @@ class _BadReader(LocalReader):
             return rgb[:-1] if self._what == "lie" else rgb
         return rgb
 
-    def tile(self, plane: Any, box_work: Box, background: Any) -> RgbImage:
+    def tile(self, plane: Any, box_work: Box, background: Any, *, out: RgbImage | None = None) -> RgbImage:
         if box_work.x == 300:
             self.misbehave()
-        return super().tile(plane, box_work, background)
+        return super().tile(plane, box_work, background, out=out)
 
     def misbehave(self) -> None:
         """Do it, unless the name says once and another process has done it before."""

@@ -97,20 +97,30 @@ class LocalReader:
         """As SlideReader.region."""
         return self._source.read_lv(level, box_lv)
 
-    def tile(self, plane: WorkingPlane, box_work: Box, background: Rgb) -> RgbImage:
-        """As SlideReader.tile."""
-        return read_tile(self._source, plane, box_work, background)
+    def tile(self, plane: WorkingPlane, box_work: Box, background: Rgb, *, out: RgbImage | None = None) -> RgbImage:
+        """As SlideReader.tile; `out` is an array of the box's size to fill and return."""
+        return read_tile(self._source, plane, box_work, background, out=out)
 
     def tiles(
-        self, plane: WorkingPlane, boxes_work: Sequence[Box], background: Rgb
+        self,
+        plane: WorkingPlane,
+        boxes_work: Sequence[Box],
+        background: Rgb,
+        *,
+        place: Callable[[int], RgbImage] | None = None,
     ) -> Generator[RgbImage | BadSlideError]:
-        """As SlideReader.tiles; each thread is one tile ahead."""
+        """As SlideReader.tiles; each thread is one tile ahead.
+
+        Args:
+            place: gives the array that a tile's pixels go to, by the tile's number; asked in order, and may wait
+                until the last tile but `threads + 1` has been used.
+        """
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="read-ahead")
         waiting: deque[Future[RgbImage]] = deque()
-        boxes = iter(boxes_work)
         try:
-            for box in boxes:
-                waiting.append(pool.submit(self.tile, plane, box, background))
+            for no, box in enumerate(boxes_work):
+                out = None if place is None else place(no)
+                waiting.append(pool.submit(self.tile, plane, box, background, out=out))
                 if len(waiting) > self._threads:
                     yield _result(waiting.popleft())
             while waiting:

@@ -10,7 +10,7 @@ import mmap
 import os
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from worker.errors import BadSlideError
 from worker.slides.formats import open_slide_file
-from worker.slides.reader import LocalReader, SlideReader
+from worker.slides.reader import LocalReader
 from worker.slides.sandbox import documents, faults
 from worker.slides.sandbox.lock import Target, lock
 from worker.slides.sandbox.memory import pixels_in
@@ -70,7 +70,7 @@ def serve_slide(control: socket.socket, name: str, threads: int) -> None:
     serve_reader(control, reader)
 
 
-def serve_reader(control: socket.socket, reader: SlideReader) -> None:
+def serve_reader(control: socket.socket, reader: LocalReader) -> None:
     """Answer the requests for an open slide until the worker hangs up, which raises GoneError."""
     desk = _Desk(control, reader)
     while True:
@@ -80,10 +80,10 @@ def serve_reader(control: socket.socket, reader: SlideReader) -> None:
 class _Desk:
     """Answers the requests for one open slide."""
 
-    def __init__(self, control: socket.socket, reader: SlideReader) -> None:
+    def __init__(self, control: socket.socket, reader: LocalReader) -> None:
         self._control = control
         self._reader = reader
-        self._credits = 0
+        self._released = 0  # tiles of the stream that the worker is done with
         self._stopped = False
 
     def answer_next(self) -> None:
@@ -102,7 +102,7 @@ class _Desk:
     def _answer(self, message: Mapping[str, Any], fds: list[int]) -> None:
         match message["op"]:
             case "next":
-                self._credits += 1
+                self._released += 1
             case "stop":
                 self._stopped = True
             case "tiles":
@@ -130,28 +130,31 @@ class _Desk:
         return {"height": rgb.shape[0], "width": rgb.shape[1], **overview_only}
 
     def _tiles(self, message: Mapping[str, Any], fd: int) -> None:
-        """Read tile after tile into the ring, as far ahead as the worker has taken others."""
+        """Decode tile after tile into the ring, as far ahead as the worker has let go of others."""
         ring, stream = Ring(**message["ring"]), message["stream"]
         memory = _mapped(fd, ring.size)
         boxes = [documents.box_from(box) for box in ring.boxes_in(memory)]
         plane, background = documents.plane_from(message["plane"]), tuple(message["background"])
-        self._credits, self._stopped = ring.slots, False
-        tiles = self._reader.tiles(plane, boxes, background)
-        try:
+        self._released, self._stopped = 0, False
+
+        def place(no: int) -> NDArray[np.uint8]:
+            while no >= self._released + ring.slots and not self._stopped:
+                self.answer_next()
+            if self._stopped:
+                raise _StoppedError
+            return pixels_in(memory, ring.offset(no), boxes[no].height, boxes[no].width)
+
+        tiles = self._reader.tiles(plane, boxes, background, place=place)
+        with closing(tiles), suppress(_StoppedError):
             for no, tile in enumerate(tiles):
-                while self._credits == 0 and not self._stopped:
-                    self.answer_next()
-                if self._stopped:
-                    break
-                self._credits -= 1
                 answer = {"re": "tile", "stream": stream, "no": no}
                 if isinstance(tile, BadSlideError):
                     answer["error"] = documents.bad_slide_to_json(tile)
-                else:
-                    _put(memory, ring.offset(no), tile)
                 send(self._control, answer)
-        finally:
-            tiles.close()
+
+
+class _StoppedError(Exception):
+    """The worker wants no more tiles."""
 
 
 def _mapped(fd: int, size: int) -> NDArray[np.uint8]:
