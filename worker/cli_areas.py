@@ -68,7 +68,7 @@ def _look(image: Path, picture: Path, mpp: float | None, *, is_smear: bool) -> d
     spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
     try:
         with closing(open_sandboxed(image, threads=settings.read_threads, spec=spec)) as reader:
-            surveyed = survey(reader, overview_px=SIDE_PX, declared_mpp_um=mpp, is_smear=is_smear)
+            surveyed = survey(reader, overview_px=2 * SIDE_PX, declared_mpp_um=mpp, is_smear=is_smear)
     except BadSlideError as refused:
         return _refused(refused, None)
     cv2.imwrite(str(picture), picture_of(surveyed)[..., ::-1])

@@ -17,7 +17,7 @@ from worker.slides.overview import Overview
 from worker.slides.slide import RgbImage
 
 SIDE_PX = 1200
-"""Longest side of the picture without its legend; smaller overviews are enlarged up to it by a whole number."""
+"""Longest side of the picture without its legend."""
 
 COUNTED: Rgb = (0, 132, 88)
 REFUSED: Rgb = (190, 60, 0)
@@ -44,9 +44,7 @@ def picture_of(surveyed: Surveyed) -> RgbImage:
 
 def areas_overlay(overview: Overview, found: Survey) -> RgbImage:
     """Return the overview with the countable area outlined and every other square tinted by its reason."""
-    by = _enlargement(overview)
-    factor = overview.factor / by
-    picture = _enlarged(overview.rgb, by)
+    picture, factor = _fitted(overview)
     reasons = _reasons_of_px(picture.shape[:2], factor, found)
     drawn = _outlined(_tinted(picture, reasons), reasons)
     scale = found.plane.scale
@@ -67,20 +65,20 @@ def areas_overlay(overview: Overview, found: Survey) -> RgbImage:
 
 def refusal(overview: Overview, refused: BadSlideError) -> RgbImage:
     """Return the overview, paled, beside the reason for which nothing is counted on it."""
-    picture = _enlarged(overview.rgb, _enlargement(overview))
+    picture, _ = _fitted(overview)
     paled = np.asarray(255 - (255 - picture.astype(np.float32)) * 0.75, dtype=np.uint8)
     return framed(
         paled, title="Not counted", entries=(), notes=(refused.code, refused.cause, refused.remedy), colour=REFUSED
     )
 
 
-def _enlargement(overview: Overview) -> int:
-    longest: int = max(overview.rgb.shape[:2])
-    return max(1, SIDE_PX // longest)
-
-
-def _enlarged(rgb: RgbImage, by: int) -> RgbImage:
-    return rgb if by == 1 else np.asarray(cv2.resize(rgb, None, fx=by, fy=by, interpolation=cv2.INTER_CUBIC))
+def _fitted(overview: Overview) -> tuple[RgbImage, float]:
+    """Return the overview with SIDE_PX on its longer side, and level-0 px per px of it."""
+    height, width = overview.rgb.shape[:2]
+    by = SIDE_PX / max(height, width)
+    size = (max(1, round(width * by)), max(1, round(height * by)))
+    filtered = cv2.INTER_AREA if by < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(overview.rgb, size, interpolation=filtered), dtype=np.uint8), overview.factor / by
 
 
 def _reasons_of_px(shape: tuple[int, int], factor: float, found: Survey) -> NDArray[np.uint8]:

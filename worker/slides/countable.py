@@ -59,7 +59,7 @@ def reasons_of(stained: Mask, marks: Marks, quality: Quality) -> Reasons:
         (Reason.GLASS, ~(stained | _specks(~stained))),
         (Reason.BLURRED, blurred),
         (Reason.BUBBLE, rim | _enclosed(rim, sharp)),
-        (Reason.CROWDED, _crowded(quality)),
+        (Reason.CROWDED, _crowded(quality, rim)),
         (Reason.INK, marks.ink > _INK_SHARE),
     ):
         reasons[squares] = reason
@@ -76,15 +76,16 @@ def _focus(quality: Quality) -> tuple[Mask, Mask]:
     return blurred | (ndimage.binary_fill_holes(blurred) & ~sharp), sharp
 
 
-def _crowded(quality: Quality) -> Mask:
+def _crowded(quality: Quality, dark: Mask) -> Mask:
     counted = np.maximum(_pooled(quality.measured, _POOL), 1e-6)
     gaps = 1 - _pooled(quality.covered, _POOL) / counted
     nuclear = _pooled(quality.nuclear, _POOL) / counted
-    between = _pooled(quality.between, _POOL)
-    layers = _pooled(quality.between_od, _POOL) / np.maximum(between, 1e-6) / quality.red_cell_od
-    thick = (gaps < _GAPS) & (between > 0.3 * counted) & (layers > _LAYERS)
-    found = (thick | (nuclear > _ALL_NUCLEI)) & quality.measured
-    return _grown(found, to=quality.covered > 1 - _GAPS, size=_POOL)
+    between, between_od = _pooled(quality.between, _POOL), _pooled(quality.between_od, _POOL)
+    deep = between_od > _LAYERS * quality.red_cell_od * between
+    found = ((gaps < _GAPS) & (between > 0.3 * counted) & deep) | (nuclear > _ALL_NUCLEI)
+    own_deep = quality.between_od > _LAYERS * quality.red_cell_od * quality.between
+    edge = (quality.covered > 1 - _GAPS) | ((quality.covered > 0.4) & own_deep)
+    return _grown(found & quality.measured, to=dark | edge, size=_POOL)
 
 
 def _too_thin(quality: Quality) -> Mask:

@@ -42,3 +42,12 @@ def shares(mask: NDArray[np.bool_], plane: WorkingPlane, factor: int) -> Squares
     heights = np.diff(first_rows, append=mask.shape[0])
     widths = np.diff(first_columns, append=mask.shape[1])
     return np.asarray(covered / np.maximum(1, np.outer(heights, widths)), dtype=np.float32)
+
+
+def of_px(squares: NDArray[np.bool_], plane: WorkingPlane, factor: int, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return (H, W) bool: for each px of a reduced picture of that shape what its square says."""
+    rows, columns = (
+        np.minimum((np.arange(length) * 2 + 1) * factor // (2 * plane.factor_64ths), most - 1)
+        for length, most in zip(shape, squares.shape, strict=True)
+    )
+    return np.asarray(squares[np.ix_(rows, columns)])

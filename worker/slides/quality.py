@@ -21,7 +21,7 @@ from worker.slides.scale import WorkingPlane
 from worker.slides.slide import Rgb
 
 _COVERED_OD = 0.12  # of green, from which a px is more than glass
-_RED_CELL_OD = (0.15, 0.45)
+_RED_CELL_OD = (0.25, 0.45)  # dried plasma lies below, cytoplasm above
 _FEWEST_PX = 2000
 
 

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from worker.geometry import LATTICE_PX, Box
 from worker.slides.absorbance import glass_colour
 from worker.slides.countable import Reason, Reasons, reasons_of
-from worker.slides.lattice import shape_of
+from worker.slides.lattice import of_px, shape_of
 from worker.slides.marks import marks_of
+from worker.slides.overview import Overview
 from worker.slides.quality import measure
 from worker.slides.reader import SlideReader
 from worker.slides.scale import WorkingPlane
-from worker.slides.slide import PLAIN_VENDOR
+from worker.slides.slide import PLAIN_VENDOR, Rgb
 from worker.slides.stained import stained_squares
 
 SMALL_FIELD_PX = 4_000_000
@@ -96,7 +97,13 @@ def readable_squares(reader: SlideReader, plane: WorkingPlane) -> Readable:
     if reader.info.vendor == PLAIN_VENDOR or plane.width_work * plane.height_work < SMALL_FIELD_PX:
         return Readable(reasons=np.zeros(shape_of(plane), dtype=np.uint8))
     overview = reader.overview(max(1, plane.factor_64ths // _MAP_PX_PER_SQUARE))
-    glass = glass_colour(overview.rgb)
     stained = stained_squares(overview, plane)
+    glass = _glass_between(overview, plane, stained)
     quality = measure(reader, plane, glass, stained)
     return Readable(reasons=reasons_of(stained, marks_of(overview, plane, glass), quality))
+
+
+def _glass_between(overview: Overview, plane: WorkingPlane, stained: NDArray[np.bool_]) -> Rgb:
+    """Return the colour of the glass among the cells: places that the scanner left out may be filled with white."""
+    among = of_px(stained, plane, overview.factor, overview.rgb.shape[:2])
+    return glass_colour(overview.rgb[among][:, None] if among.any() else overview.rgb)

@@ -120,6 +120,13 @@ def test_a_place_that_cannot_be_read_stays_countable() -> None:
     assert (readable_squares(reader, plane).reasons != Reason.BLURRED).all()
 
 
+def test_white_where_the_scanner_left_out_does_not_make_a_film_thick() -> None:
+    dim = (drawn().rgb * 0.85).astype(np.uint8)  # its glass is far from white
+    rgb = np.full((SIDE, SIDE * 2, 3), 255, np.uint8)
+    rgb[:, :SIDE] = np.minimum(dim, np.roll(dim, 500, axis=1))  # cells cover twice as much
+    assert (reasons_of(rgb)[:, : SIDE // 64] == Reason.COUNTABLE).all()
+
+
 def test_the_choice_does_not_depend_on_how_the_slide_is_stored() -> None:
     spoilt = artefacts.inked(drawn().rgb, [(300, 500), (1500, 1300)], pen="blue", width_px=260)
     spoilt = artefacts.defocused(spoilt, artefacts.patch((SIDE, SIDE), (1500, 500), 300, seed=5), sigma_px=10)

@@ -12,7 +12,7 @@ from worker.slides.countable import Reason
 from worker.slides.overview import Overview
 from worker.slides.smear import Readable
 
-OVERVIEW = Overview(rgb=np.full((600, 900, 3), 230, np.uint8), factor=4)
+OVERVIEW = Overview(rgb=np.full((800, 1200, 3), 230, np.uint8), factor=3)
 
 
 def survey_of(reasons: np.ndarray) -> Survey:
@@ -33,18 +33,18 @@ def test_a_square_left_out_is_tinted_where_it_lies(reason: Reason) -> None:
     squares = reasons()
     squares[10:14, 20:24] = reason
     picture = areas_overlay(OVERVIEW, survey_of(squares))
-    assert (picture[12 * 16, 22 * 16] != 230).any()
-    assert (picture[20 * 16, 22 * 16] == 230).all()
+    assert (picture[12 * 21, 22 * 21] != 230).any()
+    assert (picture[20 * 21, 22 * 21] == 230).all()
 
 
 def test_what_is_counted_is_outlined() -> None:
     squares = reasons(Reason.GLASS)
     squares[10:14, 20:24] = Reason.COUNTABLE
     picture = areas_overlay(OVERVIEW, survey_of(squares))
-    row = picture[12 * 16, :900]
+    row = picture[12 * 21, :1200]
     marked = np.flatnonzero((row == COUNTED).all(axis=1))
-    assert np.abs(marked.min() - 20 * 16) <= 3
-    assert np.abs(marked.max() - 24 * 16) <= 3
+    assert np.abs(marked.min() - 20 * 64 / 3) <= 3
+    assert np.abs(marked.max() - 24 * 64 / 3) <= 3
 
 
 def test_the_legend_names_only_what_there_is() -> None:
@@ -57,7 +57,7 @@ def test_the_legend_names_only_what_there_is() -> None:
 
 def test_a_refusal_pales_the_picture_and_says_why() -> None:
     picture = refusal(OVERVIEW, BadSlideError("not_a_smear_histology", "it is a section " * 9, "Upload a smear."))
-    assert has(picture[:, 900:], REFUSED)
+    assert has(picture[:, 1200:], REFUSED)
     assert picture[300, 450].min() > 230
 
 
@@ -76,15 +76,15 @@ def test_small_overviews_are_enlarged() -> None:
 def test_every_picture_carries_the_notice_on_a_band_of_its_own() -> None:
     entries = [Entry(colour=COUNTED, label="counted", share=1.0)]
     picture = framed(OVERVIEW.rgb, title="T", entries=entries, notes=("n",), colour=COUNTED)
-    band = picture[600:]
+    band = picture[800:]
     assert len(band) == 40
     assert has(band, (255, 255, 255))
-    assert (picture[:600, :900] == OVERVIEW.rgb).all()
+    assert (picture[:800, :1200] == OVERVIEW.rgb).all()
 
 
 @pytest.mark.parametrize("length_px", [20, 333])
 def test_a_scale_bar_is_as_long_as_it_says(length_px: int) -> None:
     picture = OVERVIEW.rgb.copy()
     lettered(picture, "100 micrometres", length_px)
-    dark = (picture[575:579] < 80).all(axis=2).all(axis=0)
+    dark = (picture[775:779] < 80).all(axis=2).all(axis=0)
     assert np.count_nonzero(dark) == pytest.approx(length_px, abs=2)
