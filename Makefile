@@ -5,7 +5,7 @@ S3_VENV := .venv-s3
 BIN := $(VENV)/bin
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test slow unit bench lint format clean
+.PHONY: demo test slow fuzz unit bench lint format clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -13,6 +13,7 @@ help:
 	@echo "make demo    drawn smears of three patients through the whole line (needs Python 3.11+)"
 	@echo "make test    the tests, on real servers that it installs into $(VENV) and $(S3_VENV)"
 	@echo "make slow    the tests that take many minutes: a thousand slides"
+	@echo "make fuzz    500 altered slides through the sandbox"
 	@echo "make unit    the unit tests alone"
 	@echo "make bench   reading speed and memory beside other readers, which it installs (30 minutes on two cores)"
 	@echo "make lint    ruff, mypy --strict, import rules"
@@ -52,6 +53,9 @@ test: $(VENV)/.dev $(S3_VENV)/.ready
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.support.fuzz
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests/unit

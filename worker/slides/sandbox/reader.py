@@ -44,15 +44,19 @@ def open_sandboxed(path: Path, *, threads: int = 1, spec: SandboxSpec | None = N
         ServiceError: when this machine cannot give the sandbox that `spec` asks for.
         OSError: when the file is not there.
     """
+    return SandboxedReader(Connection(wish_for(path, threads, spec or SandboxSpec())), threads)
+
+
+def wish_for(path: Path, threads: int, spec: SandboxSpec) -> Wish:
+    """Return what a slide's process is started with; raises OSError when the file is not there."""
     real = path.resolve(strict=True)
-    wish = Wish(
+    return Wish(
         folder=real.parent,
         name=real.name,
         whole_folder=real.suffix.lower() in _SETS,
         threads=threads,
-        spec=spec or SandboxSpec(),
+        spec=spec,
     )
-    return SandboxedReader(Connection(wish), threads)
 
 
 class SandboxedReader:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from tests.support.slide_files import data_folder, pyramid, texture, write_slide
+from tests.support.slide_sets import write_dicom, write_mrxs, write_vms
 from worker.errors import BadSlideError, ServiceError
 from worker.geometry import Box
 from worker.slides.formats import open_slide_file
@@ -163,6 +164,19 @@ def test_closing_twice_is_harmless_and_ends_the_process(tmp_path: Path) -> None:
     reader = open_sandboxed(written("png", tmp_path))
     reader.close()
     reader.close()
+
+
+@pytest.mark.parametrize(("suffix", "write"), [("mrxs", write_mrxs), ("vms", write_vms), ("dcm", write_dicom)])
+def test_a_slide_of_several_files_is_read_from_its_folder(
+    tmp_path: Path, suffix: str, write: Callable[[Path], RgbImage]
+) -> None:
+    folder = tmp_path / "set"
+    write(folder)
+    main = min(folder.glob(f"*.{suffix}"))
+    with closing(LocalReader(open_slide_file(main))) as local, closing(open_sandboxed(main)) as shut_in:
+        assert shut_in.info == local.info
+        box = Box(x=0, y=0, width=local.info.width_l0, height=local.info.height_l0)
+        np.testing.assert_array_equal(shut_in.region(0, box), local.region(0, box))
 
 
 REASONS = {
