@@ -20,7 +20,7 @@ _PROGRESS = text(
       FROM unnest(CAST(:keys AS text[]), CAST(:etags AS text[]), CAST(:modified AS timestamptz[]))
            WITH ORDINALITY AS wanted (key, etag, modified, place)
       LEFT JOIN slide
-        ON slide.bucket = :bucket AND slide.key = wanted.key AND slide.etag = wanted.etag
+        ON slide.bucket = :bucket AND slide.key = wanted.key AND wanted.etag IN (slide.etag, slide.manifest_digest)
        AND slide.last_modified >= wanted.modified AND slide.state = 'current'
       LEFT JOIN active_model ON true
       LEFT JOIN run AS reading
@@ -57,6 +57,7 @@ def progress(conn: Connection, objects: Sequence[StoredObject]) -> list[ObjectPr
     """Return how far the active model has come with each of the objects of one bucket, in their order.
 
     An object counts as registered once its slide is as new as the object says: with a newer sidecar, once that is read.
+    The ETag of a slide of several files is its manifest.
     """
     if not objects:
         return []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,12 +12,16 @@ from pathlib import Path
 
 from db.records import StoredObject
 from scheduler.config import SchedulerSettings
-from scheduler.intake import SIDECAR, facts_of, is_slide_key
+from scheduler.intake import facts_of, is_slide_key, sidecar_key
+from scheduler.set_intake import look_up
+from scheduler.set_upload import member_files, named_as, slides_below
 from worker.errors import BadRequestError, ServiceError
-from worker.slide_sets import set_kind
+from worker.slide_sets import COMPLETE, SetKind, set_kind
 from worker.staging import EXTENSIONS
 from worker.storage import ObjectStore, Progress
 from worker.store_folder import FolderStore
+
+_READ = f"{', '.join(sorted(EXTENSIONS))}, .mrxs, .vms, .vmu and folders of .dcm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +48,25 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """A file and the key it belongs under; `known` is the same content where the bucket has it already."""
+    """A slide and the key it belongs under; `known` is the same content where the bucket has it already.
+
+    `path` is its file, the index of its files, or the folder of its DICOM series.
+    """
 
     path: Path
     key: str
     known: StoredObject | None = None
+    files: tuple[tuple[Path, str], ...] = ()  # those of a slide of several, each with its key
+
+    @property
+    def parts(self) -> tuple[tuple[Path, str], ...]:
+        """Every file with its key."""
+        return self.files or ((self.path, self.key),)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(path.stat().st_size for path, _ in self.parts)
 
 
 def slide_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
@@ -64,7 +81,7 @@ def slide_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
     for file, name in names.items():
         if again[name] > 1:
             names[file] = f"{_mark(str(file.parent).encode())}_{name}"
-    return list(names.items())
+    return [(file, named_as(file, name)) for file, name in names.items()]
 
 
 def placed_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
@@ -76,7 +93,8 @@ def placed_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
     for folder in paths:
         if folder.is_file():
             raise BadRequestError(f"whose is {folder}? give --patient, or a folder laid out as lab/patient/slide")
-        found += [(file, file.relative_to(folder).as_posix()) for file in _below(folder)]
+        below = ((file, file.relative_to(folder.absolute()).as_posix()) for file in _below(folder))
+        found += [(file, named_as(file, name)) for file, name in below]
     return found
 
 
@@ -102,17 +120,25 @@ def plan_placed(store: ObjectStore, files: Iterable[tuple[Path, str]], case: Cas
 def _planned(store: ObjectStore, path: Path, key: str, there: list[StoredObject], case: Case) -> Upload:
     facts_of(key, case.sidecar(), SchedulerSettings(), prefix=store.prefix)
     if set_kind(key) is not None:
-        raise BadRequestError(
-            f"{path} is a slide of several files: copy it with all of them into the bucket, below lab/patient/"
-        )
-    same = [obj for obj in there if obj.size == path.stat().st_size and _same_content(store, obj, key, path)]
+        return _planned_set(store, path, key)
+    same = [obj for obj in there if _is(store, obj, key, path)]
     known = next((obj for obj in same if obj.key == key), same[0] if same else None)
     return Upload(path=path, key=known.key if known else key, known=known)
 
 
+def _planned_set(store: ObjectStore, path: Path, key: str) -> Upload:
+    files = member_files(path, key)
+    found = look_up(store, key, quiet_s=0)
+    there = {obj.key: obj for obj in found.files} if found else {}
+    same = there.keys() == {name for _, name in files} and all(
+        _is(store, there[name], name, local) for local, name in files
+    )
+    return Upload(path=path, key=key, known=found.obj if found and same else None, files=files)
+
+
 def replaced(store: ObjectStore, uploads: Iterable[Upload]) -> list[str]:
     """Return the keys under which the bucket has another file already."""
-    return [upload.key for upload in uploads if upload.known is None and store.head(upload.key) is not None]
+    return [upload.key for upload in uploads if upload.known is None and any(_others(store, upload))]
 
 
 def put(store: ObjectStore, upload: Upload, sidecar: bytes, *, progress: Progress | None = None) -> bool:
@@ -120,44 +146,59 @@ def put(store: ObjectStore, upload: Upload, sidecar: bytes, *, progress: Progres
 
     Of a known slide only a changed sidecar is stored: the scheduler takes over what it says.
     """
-    if upload.known is not None and store.read_small(upload.key + SIDECAR) == sidecar:
+    beside = sidecar_key(upload.key)
+    if upload.known is not None and store.read_small(beside) == sidecar:
         return False
-    store.put_bytes(upload.key + SIDECAR, sidecar)
+    store.put_bytes(beside, sidecar)
     if upload.known is None:
-        store.put_file(upload.key, upload.path, progress=progress)
+        for path, key in upload.parts:
+            there = store.head(key) if upload.files else None
+            if there is None or not _is(store, there, key, path):
+                store.put_file(key, path, progress=progress)
+        if set_kind(upload.key) is SetKind.DICOM:  # nothing else says that all have come
+            store.put_bytes(upload.key + COMPLETE, b"")
     return True
 
 
 def stored(store: ObjectStore, upload: Upload) -> StoredObject:
     """Return the object as it is stored now, changed when it or its sidecar was changed last.
 
-    Raises ServiceError when somebody has removed it meanwhile.
+    A slide of several files is told as one object, whose ETag is its manifest. Raises ServiceError when somebody
+    has removed it meanwhile.
     """
-    slide, beside = store.head(upload.key), store.head(upload.key + SIDECAR)
+    beside = store.head(sidecar_key(upload.key))
+    found = look_up(store, upload.key, quiet_s=0) if upload.files else None
+    slide = found.obj if found else store.head(upload.key)
     if slide is None or beside is None:
         raise ServiceError(f"{upload.key} is gone from the bucket again")
     return replace(slide, last_modified=max(slide.last_modified, beside.last_modified))
 
 
+def _others(store: ObjectStore, upload: Upload) -> Iterator[StoredObject]:
+    """Yield what stands under the upload's keys and is not what it would put there."""
+    for path, key in upload.parts:
+        there = store.head(key)
+        if there is not None and not (upload.files and _is(store, there, key, path)):
+            yield there
+
+
 def _below(path: Path) -> Iterator[Path]:
     if path.is_file():
         if not is_slide_key(path.name):
-            raise BadRequestError(
-                f"{path} is no slide by its name: give a file ending in {', '.join(sorted(EXTENSIONS))}"
-            )
+            raise BadRequestError(f"{path} is no slide by its name: give a file ending in {_READ}")
         yield path
         return
     if not path.is_dir():
         raise BadRequestError(f"{path} is not there")
-    found = [
-        Path(folder) / name
-        for folder, _, names in os.walk(path)
-        for name in names
-        if not name.startswith(".") and is_slide_key(name)
-    ]
+    found = slides_below(path)
     if not found:
-        raise BadRequestError(f"no slides below {path}: files ending in {', '.join(sorted(EXTENSIONS))} are read")
-    yield from sorted(found)
+        raise BadRequestError(f"no slides below {path}: files ending in {_READ} are read")
+    yield from found
+
+
+def _is(store: ObjectStore, obj: StoredObject, key: str, path: Path) -> bool:
+    """Tell whether the object has the file's content."""
+    return obj.size == path.stat().st_size and _same_content(store, obj, key, path)
 
 
 def _same_content(store: ObjectStore, obj: StoredObject, key: str, path: Path) -> bool:

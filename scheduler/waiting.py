@@ -14,6 +14,8 @@ from db.session import transact
 from scheduler.config import SchedulerSettings
 from scheduler.intake import RefusedError, facts_of
 from scheduler.registration import sidecar_of
+from scheduler.set_intake import look_up
+from worker.slide_sets import set_kind
 from worker.storage import ObjectStore
 
 _POLL_S = 0.3
@@ -92,7 +94,8 @@ class _Unseen:
 
 def _why_no_slide(store: ObjectStore, obj: StoredObject) -> tuple[str, str] | None:
     """Return code and cause, None when the object is there and can become a slide."""
-    there = store.head(obj.key)
+    found = look_up(store, obj.key, quiet_s=0) if set_kind(obj.key) else None
+    there = found.obj if found else store.head(obj.key)
     if there is None:
         return "missing", "the object is gone from the bucket"
     if there.etag != obj.etag:

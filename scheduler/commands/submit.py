@@ -52,7 +52,7 @@ def submit(
     if taken:
         raise BadRequestError(f"{', '.join(taken[:3])}: another file is there already; rename it, or give --replace")
     columns = (TextColumn("{task.description}"), BarColumn(24), DownloadColumn(), TransferSpeedColumn())
-    total = sum(upload.path.stat().st_size for upload in uploads)
+    total = sum(upload.size for upload in uploads)
     answer = []
     with Progress(*columns, TimeRemainingColumn(), console=screen.console(stderr=True), transient=True) as bar:
         task = bar.add_task("uploading", total=total)

@@ -158,7 +158,72 @@ def test_without_a_patient_a_file_or_an_unordered_folder_is_refused(store: Folde
         plan_placed(store, placed_files([tmp_path / "in"]), Case())
 
 
-def test_a_slide_of_several_files_is_not_stored_without_the_others(store: FolderStore, tmp_path: Path) -> None:
-    path = write(tmp_path / "x.mrxs")
+MRXS = ("x.mrxs", "x/Slidedat.ini", "x/Index.dat", "x/a.dat")
+SLIDEDAT = b"[HIERARCHICAL]\nINDEXFILE = Index.dat\n[DATAFILE]\nFILE_COUNT = 1\nFILE_0 = a.dat\n"
+
+
+def mrxs(folder: Path, *, leave_out: str = "") -> Path:
+    for name in MRXS:
+        if name != leave_out:
+            write(folder / name, SLIDEDAT if name.endswith(".ini") else name.encode())
+    return folder
+
+
+@pytest.mark.parametrize("leave_out", MRXS[1:])
+def test_a_slide_of_several_files_is_not_stored_without_the_others(
+    store: FolderStore, tmp_path: Path, leave_out: str
+) -> None:
     with pytest.raises(BadRequestError, match="all of them"):
-        plan_uploads(store, [(path, "x.mrxs")], CASE)
+        upload(store, mrxs(tmp_path / "in", leave_out=leave_out) / "x.mrxs")
+    assert keys(store) == []
+
+
+def test_a_slide_of_several_files_arrives_with_all_of_them_once(store: FolderStore, tmp_path: Path) -> None:
+    folder = mrxs(tmp_path / "in")
+    write(folder / "x" / "notes.txt")
+    write(folder / "x" / "preview.png")
+    assert [changed for _, changed in upload(store, folder)] == [True]
+    assert keys(store) == [f"a/P-1/{name}" for name in sorted((*MRXS, "x.mrxs.json"))]
+    ((one, changed),) = upload(store, folder)
+    assert changed is False
+    told = stored(store, one)
+    assert (told.key, told.size) == ("a/P-1/x.mrxs", sum(path.stat().st_size for path, _ in one.files))
+    assert one.size == told.size
+
+
+def test_slides_of_one_name_keep_their_own_files(store: FolderStore, tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        write(mrxs(tmp_path / "in" / name) / "x" / "a.dat", name.encode())
+    upload(store, tmp_path / "in")
+    assert [store.read_small(f"a/P-1/{name}_x/a.dat") for name in ("1", "2")] == [b"1", b"2"]
+
+
+def test_a_cut_off_slide_of_several_files_goes_on_and_another_is_noticed(store: FolderStore, tmp_path: Path) -> None:
+    folder = mrxs(tmp_path / "in")
+    upload(store, folder)
+    store.delete("a/P-1/x.mrxs")
+    first = store.head("a/P-1/x/a.dat")
+    planned = plan_uploads(store, slide_files([folder]), CASE)
+    assert replaced(store, planned) == []
+    assert [put(store, one, CASE.sidecar()) for one in planned] == [True]
+    assert store.head("a/P-1/x/a.dat") == first
+    write(folder / "x" / "a.dat", b"other")
+    assert replaced(store, plan_uploads(store, slide_files([folder]), CASE)) == ["a/P-1/x.mrxs"]
+
+
+def test_a_series_arrives_as_its_folder_and_says_that_it_is_whole(store: FolderStore, tmp_path: Path) -> None:
+    for name in ("P-7/s/1.dcm", "P-7/s/2.dcm", "P-7/field.jpg"):
+        write(tmp_path / "lab" / name, name.encode())
+    for one in plan_placed(store, placed_files([tmp_path]), Case()):
+        put(store, one, Case().sidecar())
+    of_series = ["lab/P-7/s.json", "lab/P-7/s/1.dcm", "lab/P-7/s/2.dcm", "lab/P-7/s/_COMPLETE"]
+    assert keys(store) == ["lab/P-7/field.jpg", "lab/P-7/field.jpg.json", *of_series]
+    assert [name for _, name in slide_files([tmp_path / "lab" / "P-7" / "s"])] == ["s/"]
+
+
+def test_pictures_of_a_vms_are_part_of_it(store: FolderStore, tmp_path: Path) -> None:
+    index = b"[Virtual Microscope Specimen]\nImageFile=x.jpg\nMapFile=x_map.jpg\n"
+    for name, content in (("x.vms", index), ("x.jpg", b"1"), ("x_map.jpg", b"2"), ("other.jpg", b"3")):
+        write(tmp_path / "in" / name, content)
+    upload(store, tmp_path / "in")
+    assert keys(store) == [f"a/P-1/{name}" for name in ("x.jpg", "x.vms", "x.vms.json", "x_map.jpg")]
