@@ -36,7 +36,7 @@ REFERENCE = StainProfile(
 )
 """About the middle of eight public sets of blood and marrow smears from seven laboratories."""
 MAX_GAIN = 2.0
-RIDGE = 0.05
+RIDGE = 0.2
 _SCALE = 1024
 _DENSEST = 4 * _SCALE
 

@@ -98,7 +98,7 @@ def test_glass_goes_to_glass_and_anchors_go_near_the_reference() -> None:
     wanted = [colour(d, REFERENCE.background) for d in ((0.0, 0.0, 0.0), REFERENCE.nucleus, REFERENCE.red_cell)]
     got = norm.apply(pixels).astype(int)
     assert np.abs(got[0] - wanted[0]).max() <= 1
-    assert np.abs(got[1:] - wanted[1:]).max() <= 12
+    assert np.abs(got[1:] - wanted[1:]).max() <= 16
 
 
 def test_a_norm_survives_json() -> None:
