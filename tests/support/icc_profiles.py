@@ -16,12 +16,16 @@ def matrix_profile(
     gamma: float = 1.8,
     kind: bytes = b"scnr",
     space: bytes = b"RGB ",
+    white: Sequence[float] = _D50,
 ) -> bytes:
-    """Return a profile of version 2: light = value ** gamma in each channel, mixed from these primaries."""
+    """Return a profile of version 2: light = value ** gamma in each channel, mixed from these primaries.
+
+    `white` is the colour of the medium, which only an absolute conversion shows.
+    """
     tags = {
         b"desc": b"desc\0\0\0\0" + struct.pack(">I", 2) + b"x\0" + bytes(78),
         b"cprt": b"text\0\0\0\0x\0",
-        b"wtpt": _xyz(_D50),
+        b"wtpt": _xyz(white),
     }
     for name, primary in zip("rgb", primaries, strict=True):
         tags[f"{name}XYZ".encode()] = _xyz(primary)

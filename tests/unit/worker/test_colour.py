@@ -44,6 +44,11 @@ def test_other_primaries_are_mixed() -> None:
     assert np.abs(got[0].astype(int) - [[0, 0, 255], [255, 0, 0], [255, 255, 255]]).max() <= 2
 
 
+def test_white_of_a_yellowish_medium_becomes_white() -> None:
+    convert = conversion(matrix_profile(gamma=1.8, white=(0.93, 0.96, 0.62)))
+    assert convert(np.full((1, 1, 3), 255, np.uint8)).tolist() == [[[255, 255, 255]]]
+
+
 def test_the_table_gives_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(colour, "_COLOURS", 2**16)  # a table of the colours without blue
     monkeypatch.setattr(colour, "_BAND", 2**12)
