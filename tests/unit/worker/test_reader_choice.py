@@ -87,6 +87,31 @@ def test_a_tile_that_one_of_them_cannot_read_decides(slide: Path) -> None:
     assert choice.reason == "level 0 differs from OpenSlide's at 0,0"
 
 
+def damaged(path: Path, tiles: range) -> Path:
+    """Alter the data of some tiles so that OpenSlide reads them all the same."""
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages.first
+        places = [page.dataoffsets[no] + page.databytecounts[no] // 2 for no in tiles]
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place : place + 40] = bytes(range(101, 141))
+    path.write_bytes(content)
+    return path
+
+
+def test_a_damaged_tile_does_not_hand_the_slide_to_a_decoder_that_shows_it(slide: Path) -> None:
+    assert chosen(slide).source.info.reader == "tiled-jpeg"
+    source = chosen(damaged(slide, range(1))).source
+    assert source.info.reader == "tiled-jpeg"
+    with pytest.raises(BadSlideError):
+        source.read_lv(0, Box(x=0, y=0, width=128, height=128))
+    source.close()
+
+
+def test_a_slide_whose_jpeg_is_refused_throughout_stays_with_openslide(slide: Path) -> None:
+    assert chosen(damaged(slide, range(40))).reason == "its tiles are JPEG that a strict decoder refuses"
+
+
 def test_a_slide_of_which_nothing_can_be_read_stays_with_openslide(slide: Path) -> None:
     content = slide.read_bytes().replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x09")  # frames of 9 bits
     slide.write_bytes(content)
