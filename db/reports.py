@@ -92,7 +92,7 @@ class RunReport:
     mpp_error_um: float | None
     reader: str | None
     sandbox: str | None
-    counted_share: float | None
+    countable_share: float | None
     areas_mm2: float | None
     tile_defects: int
     created_at: datetime

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +16,12 @@ from worker.config import WorkerSettings
 from worker.errors import BadRequestError, BadSlideError
 from worker.outputs.overlay import SIDE_PX, picture_of
 from worker.outputs.panel import NOTICE
-from worker.outputs.survey import Survey, survey
+from worker.outputs.survey import surveyed
 from worker.slides.areas import areas as areas_of
 from worker.slides.areas import countable_mm2, shares
 from worker.slides.sandbox.reader import open_sandboxed
 from worker.slides.sandbox.spec import Level, SandboxSpec
+from worker.slides.survey import Survey, Told
 
 _QUARANTINED = 3
 
@@ -68,13 +70,14 @@ def _look(image: Path, picture: Path, mpp: float | None, *, is_smear: bool) -> d
     spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
     try:
         with closing(open_sandboxed(image, threads=settings.read_threads, spec=spec)) as reader:
-            surveyed = survey(reader, overview_px=2 * SIDE_PX, declared_mpp_um=mpp, is_smear=is_smear)
+            told = Told(declared_mpp_um=mpp, is_smear=is_smear)
+            seen = surveyed(reader, told, overview_px=2 * SIDE_PX)
     except BadSlideError as refused:
         return _refused(refused, None)
-    cv2.imwrite(str(picture), picture_of(surveyed)[..., ::-1])
-    if isinstance(surveyed.found, BadSlideError):
-        return _refused(surveyed.found, picture)
-    return _counted(surveyed.found, picture)
+    cv2.imwrite(str(picture), picture_of(seen)[..., ::-1])
+    if isinstance(seen.found, BadSlideError):
+        return _refused(seen.found, picture)
+    return _counted(seen.found, picture)
 
 
 def _refused(refused: BadSlideError, picture: Path | None) -> dict[str, Any]:
@@ -96,16 +99,7 @@ def _counted(found: Survey, picture: Path) -> dict[str, Any]:
         "mpp_source": scale.source,
         "countable_mm2": countable_mm2(found.readable, found.plane),
         "shares": dict(shares(found.readable)),
-        "areas": [
-            {
-                "x_l0": area.box_l0.x,
-                "y_l0": area.box_l0.y,
-                "width_l0": area.box_l0.width,
-                "height_l0": area.box_l0.height,
-                "mm2": area.area_mm2,
-            }
-            for area in listed
-        ],
+        "areas": [{name: value for name, value in asdict(area).items() if name != "kind"} for area in listed],
     }
 
 

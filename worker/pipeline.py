@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -19,18 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.records import Batch, Cell, Plan, TileDefect
-from worker.cells import features, preprocess
+from worker.cells import features, preprocess, stain_profile
 from worker.cells.classify import Calls, classify
 from worker.cells.segment import CellMask, segment
 from worker.cells.stain import StainFit, fit_stain
+from worker.cells.stain_norm import IDENTITY, StainNorm, fit_norm
+from worker.cells.stain_profile import StainProfile
 from worker.errors import BadSlideError
+from worker.nets.cards import STAIN_ANCHORS
 from worker.nets.registry import Model
-from worker.slides import red_cell_scale
+from worker.slides import areas
 from worker.slides.reader import SlideReader
-from worker.slides.recognise import look_at, refuse_other_than_smear
 from worker.slides.sample import sample_fields
-from worker.slides.scale import Scale, WorkingPlane, plane_for, resolve
-from worker.slides.smear import Readable, readable_squares
+from worker.slides.scale import Scale, WorkingPlane
+from worker.slides.smear import Readable
+from worker.slides.survey import Told, survey
 from worker.slides.tiling import Tile, batches, plan_tiles
 
 HALO_PX = 128
@@ -44,10 +47,8 @@ MOST_DEFECTS = 0.05
 class ReadingSpec:
     """What a reading depends on besides the slide and the model."""
 
+    told: Told = field(default_factory=Told)
     sandbox: str | None = None  # how firmly the slide is shut in, for the record
-    is_smear: bool = False  # as the lab says: not to be judged by its looks
-    declared_mpp_um: float | None = None
-    site_mpp_um: float | None = None
     core_px: int = 1024
     tiles_per_batch: int = 8
     origin_px: tuple[int, int] = (0, 0)  # of the tile grid, on the 64-px lattice
@@ -60,6 +61,7 @@ class _Reading:
     plane: WorkingPlane
     readable: Readable
     stain: StainFit
+    norm: StainNorm
     batches: tuple[tuple[Tile, ...], ...]
 
 
@@ -79,12 +81,11 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
     Raises:
         BadSlideError: when it is no smear, has no usable scale, or cannot be read at low resolution.
     """
-    if not spec.is_smear:
-        refuse_other_than_smear(look_at(reader))
-    scale = resolve(reader.info, spec.declared_mpp_um, spec.site_mpp_um, lambda: red_cell_scale.estimate(reader))
-    plane = plane_for(reader.info, scale, model.card.mpp_um)
-    readable = readable_squares(reader, plane)
-    stain = fit_stain(sample_fields(reader, plane, readable), plane.mpp_um)
+    found = survey(reader, spec.told, model.card.mpp_um)
+    plane, readable, scale = found.plane, found.readable, found.plane.scale
+    sample = sample_fields(reader, plane, readable)
+    stain = fit_stain(sample, plane.mpp_um)
+    profile = stain_profile.measure(sample, plane.mpp_um, stain)
     document: dict[str, Any] = {
         "version": 1,
         "package": version("marrowline"),
@@ -96,6 +97,7 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
         "reader": reader.info.reader,
         "colours": reader.info.colours,
         "stain": stain.to_json(),
+        "stain_norm": _norm_for(model, profile).to_json(),
         "readable": readable.to_json(),
         "core_px": spec.core_px,
         "halo_px": HALO_PX,
@@ -115,6 +117,9 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
         mpp_error_um=scale.error_um if scale.source == "estimated" else None,
         reader=reader.info.reader,
         sandbox=spec.sandbox,
+        areas=areas.areas(readable, plane),
+        area_shares=areas.shares(readable),
+        stain_profile=profile.named(),
         sha256=sha256,
     )
 
@@ -151,6 +156,10 @@ def read_slide(
             yield Batch(no=no, cells=_call(found, reading.plane, model), defects=tuple(torn))
 
 
+def _norm_for(model: Model, profile: StainProfile) -> StainNorm:
+    return fit_norm(profile) if model.card.stain_norm == STAIN_ANCHORS else IDENTITY
+
+
 def _prepare(plan: Plan) -> _Reading:
     document = plan.document
     plane = WorkingPlane(**{**document["plane"], "scale": Scale(**document["plane"]["scale"])})
@@ -159,6 +168,7 @@ def _prepare(plan: Plan) -> _Reading:
         plane=plane,
         readable=readable,
         stain=StainFit.from_json(document["stain"]),
+        norm=StainNorm.from_json(document["stain_norm"]),
         batches=_tiles_in_order(document, plane, readable),
     )
 
@@ -205,7 +215,7 @@ def _find_cells(rgb: NDArray[np.uint8], tile: Tile, reading: _Reading, model: Mo
         yield _Found(
             mask=mask,
             tile=tile,
-            crop=preprocess.crop(rgb, x_tile, y_tile, model.card.crop_px),
+            crop=reading.norm.apply(preprocess.crop(rgb, x_tile, y_tile, model.card.crop_px)),
             features=features.measure(rgb, mask, reading.plane.mpp_um),
         )
 

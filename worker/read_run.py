@@ -35,6 +35,7 @@ from worker.prefetch import Prefetcher
 from worker.slides.reader import SlideReader
 from worker.slides.sandbox.reader import SandboxedReader, open_sandboxed
 from worker.slides.sandbox.spec import Level, SandboxSpec
+from worker.slides.survey import Told
 from worker.staging import CacheSpec, staged
 from worker.storage import ObjectStore
 from worker.verdict import decide
@@ -177,10 +178,12 @@ def _write(claim: Claim, bench: Bench, heart: Heartbeat, reader: SlideReader, pl
 
 def _spec(claim: Claim, settings: WorkerSettings, *, sandbox: str) -> pipeline.ReadingSpec:
     return pipeline.ReadingSpec(
+        told=Told(
+            declared_mpp_um=claim.declared_mpp_um,
+            site_mpp_um=claim.site_mpp_um,
+            is_smear=claim.preparation is Preparation.SMEAR,
+        ),
         sandbox=sandbox,
-        is_smear=claim.preparation is Preparation.SMEAR,
-        declared_mpp_um=claim.declared_mpp_um,
-        site_mpp_um=claim.site_mpp_um,
         core_px=settings.tile_core_px,
         tiles_per_batch=settings.tiles_per_batch,
     )

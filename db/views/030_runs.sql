@@ -23,7 +23,7 @@ SELECT run.id AS run_id,
        run.mpp_error_um,
        run.reader,
        run.sandbox,
-       round((run.area_shares ->> 'counted')::numeric, 4)::float8 AS counted_share,
+       round((run.area_shares ->> 'countable')::numeric, 4)::float8 AS countable_share,
        found.areas_mm2,
        torn.n AS tile_defects,
        run.created_at,
@@ -48,7 +48,7 @@ COMMENT ON COLUMN report.runs.mpp_source IS 'header, sidecar, site, or estimated
 COMMENT ON COLUMN report.runs.mpp_error_um IS 'Standard error of an estimated scale';
 COMMENT ON COLUMN report.runs.reader IS 'What decoded the pixels: openslide, tiled-jpeg or plain';
 COMMENT ON COLUMN report.runs.sandbox IS 'How well the reading process was locked in: full, strong or weak';
-COMMENT ON COLUMN report.runs.counted_share IS 'Part of the slide in which cells are counted, 0-1';
+COMMENT ON COLUMN report.runs.countable_share IS 'Part of the slide in which cells are counted, 0-1';
 COMMENT ON COLUMN report.runs.areas_mm2 IS 'Area in which cells are counted';
 COMMENT ON COLUMN report.runs.tile_defects IS 'Tiles that could not be decoded: nothing was counted in them';
 COMMENT ON COLUMN report.runs.progress_at IS 'When a batch was last written';

@@ -15,5 +15,5 @@ SELECT runs.lab,
 
 COMMENT ON VIEW report.area_shares IS
   'Which part of each slide was counted, and why the rest was not. Research use only, not for diagnostic procedures.';
-COMMENT ON COLUMN report.area_shares.reason IS 'counted, or what kept cells from being counted there';
+COMMENT ON COLUMN report.area_shares.reason IS 'countable, or what kept cells from being counted there';
 COMMENT ON COLUMN report.area_shares.share IS 'Part of the slide, 0-1';

@@ -141,10 +141,10 @@ def test_the_plan_and_its_scale_are_kept(lab: Engine, claim: Claim) -> None:
 
 def test_what_is_known_of_a_reading_is_reported(lab: Engine, claim: Claim) -> None:
     area = Area(kind="monolayer", x_l0=64, y_l0=0, width_l0=640, height_l0=128, mm2=0.5)
-    shares = {"counted": 0.25, "ink": 0.75}
+    shares = {"countable": 0.25, "ink": 0.75}
     told = replace(plan(n_batches=2, digest="plan-2"), areas=(area, area), area_shares=shares, reader="tiled-jpeg")
     runs.store_plan(lab, claim, replace(told, sandbox="full", mpp_source="estimated", mpp_error_um=0.01))
-    row = scalar(lab, "SELECT (mpp_source, mpp_error_um, reader, sandbox, counted_share, areas_mm2) FROM report.runs")
+    row = scalar(lab, "SELECT (mpp_source, mpp_error_um, reader, sandbox, countable_share, areas_mm2) FROM report.runs")
     assert row == "(estimated,0.01,tiled-jpeg,full,0.25,1)"
     assert scalar(lab, "SELECT sum(width_l0) FROM report.areas") == 1280
     assert scalar(lab, "SELECT share FROM report.area_shares WHERE reason = 'ink'") == 0.75

@@ -49,6 +49,11 @@ class StainProfile:
         parts = (self.background, self.nucleus or absent, self.red_cell or absent, self.cytoplasm or absent)
         return tuple(number for part in parts for number in part)
 
+    def named(self) -> dict[str, float]:
+        """Return the numbers that the sample shows, by name."""
+        pairs = zip(NAMES, self.components(), strict=True)
+        return {name: number for name, number in pairs if number is not None}
+
 
 def measure(sample_rgb: Pixels, mpp_um: float, fit: StainFit) -> StainProfile:
     """Return the profile of the (H, W, 3) uint8 RGB sample from which `fit` was made, at `mpp_um` µm/px."""

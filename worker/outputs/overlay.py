@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from worker.errors import BadSlideError
 from worker.outputs.panel import Entry, Rgb, framed, lettered
-from worker.outputs.survey import Survey, Surveyed
+from worker.outputs.survey import Surveyed
 from worker.slides.areas import countable_mm2, shares
 from worker.slides.countable import Reason
 from worker.slides.overview import Overview
 from worker.slides.slide import RgbImage
+from worker.slides.survey import Survey
 
 SIDE_PX = 1200
 """Longest side of the picture without its legend."""

@@ -18,7 +18,7 @@ NOTICE = "research use only, not for diagnostic procedures"
 _PAPER: Rgb = (252, 252, 252)
 _TEXT: Rgb = (40, 44, 52)
 _QUIET: Rgb = (105, 110, 120)
-_WIDTH, _MARGIN, _LINE, _BANNER = 330, 24, 34, 40
+_WIDTH, _MARGIN, _LINE, _BANNER = 400, 28, 38, 44
 _LEAST_HEIGHT = 460
 
 
@@ -40,20 +40,20 @@ def framed(picture: RgbImage, *, title: str, entries: Sequence[Entry], notes: Se
     sheet.paste(Image.fromarray(picture), (0, (tall - height) // 2))
     pen = ImageDraw.Draw(sheet)
     left, y = width + _MARGIN, _MARGIN
-    pen.text((left, y), title, fill=colour, font=_font(24))
-    y += 52
+    pen.text((left, y), title, fill=colour, font=_font(29))
+    y += 60
     for entry in entries:
         _draw_entry(pen, entry, left, y)
         y += _LINE
     y += 14 if entries else 0
     for number, note in enumerate(notes):
         for line in _wrapped(note, _WIDTH - 2 * _MARGIN):
-            pen.text((left, y), line, fill=_TEXT if number == 0 else _QUIET, font=_font(16))
-            y += 23
-        y += 10
+            pen.text((left, y), line, fill=_TEXT if number == 0 else _QUIET, font=_font(19))
+            y += 27
+        y += 12
     pen.rectangle((0, tall, width + _WIDTH, tall + _BANNER), fill=_TEXT)
     middle = ((width + _WIDTH) // 2, tall + _BANNER // 2)
-    pen.text(middle, NOTICE.capitalize(), fill=(255, 255, 255), font=_font(18), anchor="mm")
+    pen.text(middle, NOTICE.capitalize(), fill=(255, 255, 255), font=_font(20), anchor="mm")
     return np.asarray(sheet)
 
 
@@ -77,14 +77,14 @@ def lettered(picture: RgbImage, label: str, length_px: float) -> None:
 
 
 def _draw_entry(pen: ImageDraw.ImageDraw, entry: Entry, left: int, y: int) -> None:
-    box = (left, y + 2, left + 26, y + 20)
+    box = (left, y + 2, left + 26, y + 22)
     if entry.outlined:
         pen.rectangle(box, outline=entry.colour, width=3)
     else:
         pen.rectangle(box, fill=entry.colour)
-    pen.text((left + 40, y), entry.label, fill=_TEXT, font=_font(18))
+    pen.text((left + 40, y), entry.label, fill=_TEXT, font=_font(20))
     share = f"{entry.share:.1%}" if 0 < entry.share < 0.995 else f"{entry.share:.0%}"
-    pen.text((left + _WIDTH - 2 * _MARGIN, y), share, fill=_TEXT, font=_font(18), anchor="ra")
+    pen.text((left + _WIDTH - 2 * _MARGIN, y), share, fill=_TEXT, font=_font(20), anchor="ra")
 
 
 def _wrapped(text: str, width_px: int) -> Iterator[str]:
@@ -92,7 +92,7 @@ def _wrapped(text: str, width_px: int) -> Iterator[str]:
     line = ""
     for word in text.split():
         longer = f"{line} {word}".strip()
-        if line and _font(16).getlength(longer) > width_px:
+        if line and _font(19).getlength(longer) > width_px:
             yield line
             longer = word
         line = longer

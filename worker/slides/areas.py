@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
+from db.records import Area
 from worker.geometry import LATTICE_PX, Box
 from worker.slides.countable import Reason
 from worker.slides.scale import WorkingPlane
 from worker.slides.smear import Readable
 
+COUNTABLE_KIND = "countable"
 MOST_AREAS = 500
 """No more areas than this are listed: the largest."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CountableArea:
-    """One connected area in which cells are counted."""
-
-    box_l0: Box  # the smallest that holds it, ending with the plane
-    area_mm2: float  # of the area itself, which fills the box in part
-
-
-def areas(readable: Readable, plane: WorkingPlane) -> tuple[CountableArea, ...]:
+def areas(readable: Readable, plane: WorkingPlane) -> tuple[Area, ...]:
     """Return the connected areas of readable squares, the largest first; squares that touch at a corner connect."""
     numbered, count = ndimage.label(readable.squares, structure=np.ones((3, 3), dtype=np.uint8))
     sizes = np.bincount(numbered.ravel(), minlength=count + 1)[1:]
     largest = np.argsort(-sizes, kind="stable")[:MOST_AREAS]
     boxes = ndimage.find_objects(numbered)
-    return tuple(
-        CountableArea(box_l0=_box_l0(boxes[index], plane), area_mm2=float(sizes[index]) * _square_mm2(plane))
-        for index in largest
-    )
+    return tuple(_area(_box_l0(boxes[index], plane), float(sizes[index]) * _square_mm2(plane)) for index in largest)
 
 
 def shares(readable: Readable) -> Mapping[str, float]:
@@ -46,6 +36,10 @@ def shares(readable: Readable) -> Mapping[str, float]:
 def countable_mm2(readable: Readable, plane: WorkingPlane) -> float:
     """Return the area in which cells are counted."""
     return int(readable.squares.sum()) * _square_mm2(plane)
+
+
+def _area(box: Box, mm2: float) -> Area:
+    return Area(kind=COUNTABLE_KIND, x_l0=box.x, y_l0=box.y, width_l0=box.width, height_l0=box.height, mm2=mm2)
 
 
 def _square_mm2(plane: WorkingPlane) -> float:

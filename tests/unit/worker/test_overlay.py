@@ -7,10 +7,11 @@ from tests.support.slide_files import info_of, plane_of
 from worker.errors import BadSlideError
 from worker.outputs.overlay import COUNTED, REFUSED, areas_overlay, picture_of, refusal
 from worker.outputs.panel import Entry, framed, lettered
-from worker.outputs.survey import Survey, Surveyed
+from worker.outputs.survey import Surveyed
 from worker.slides.countable import Reason
 from worker.slides.overview import Overview
 from worker.slides.smear import Readable
+from worker.slides.survey import Survey
 
 OVERVIEW = Overview(rgb=np.full((800, 1200, 3), 230, np.uint8), factor=3)
 
@@ -77,7 +78,7 @@ def test_every_picture_carries_the_notice_on_a_band_of_its_own() -> None:
     entries = [Entry(colour=COUNTED, label="counted", share=1.0)]
     picture = framed(OVERVIEW.rgb, title="T", entries=entries, notes=("n",), colour=COUNTED)
     band = picture[800:]
-    assert len(band) == 40
+    assert len(band) == 44
     assert has(band, (255, 255, 255))
     assert (picture[:800, :1200] == OVERVIEW.rgb).all()
 

@@ -19,6 +19,7 @@ from worker.pipeline import ReadingSpec, plan_slide, read_slide
 from worker.slides.formats import open_slide_file
 from worker.slides.reader import LocalReader, SlideReader
 from worker.slides.slide import RgbImage
+from worker.slides.survey import Told
 
 SHA256 = "0" * 64
 Seen = dict[tuple[float, float], tuple[str, float]]
@@ -140,6 +141,6 @@ def test_a_slide_with_too_many_defects_is_refused(
 
 
 def test_the_scale_and_its_source_are_in_the_plan(slide: SlideReader, model: Model) -> None:
-    plan = plan_slide(slide, model, ReadingSpec(declared_mpp_um=0.5), sha256=SHA256)
+    plan = plan_slide(slide, model, ReadingSpec(told=Told(declared_mpp_um=0.5)), sha256=SHA256)
     assert plan.mpp_um == pytest.approx(0.25, rel=1e-3)
     assert plan.mpp_source == "header"
