@@ -39,6 +39,7 @@ class Connection:
     def __init__(self, wish: spawn.Wish, start: Callable[[spawn.Wish], spawn.SlideProcess] = spawn.start) -> None:
         self._wish = wish
         self._start = start
+        self._closed = False
         self._process: spawn.SlideProcess | None = None
         self._deaths = 0
         self._last_stream = 0  # streams are numbered through all processes; 0 stands for single answers
@@ -104,7 +105,11 @@ class Connection:
             raise error from fault
 
     def close(self) -> None:
-        """End the process; a second call does nothing."""
+        """End the process for good; a second call does nothing."""
+        self._closed = True
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._process:
             self._process.close()
             self._process = None
@@ -129,6 +134,8 @@ class Connection:
 
     def _running(self) -> spawn.SlideProcess:
         """Return the process with its slide open, started now if there is none."""
+        if self._closed:
+            raise ValueError("the slide is closed")
         if self._process is None:
             self._process = self._start(self._wish)
             try:
@@ -136,7 +143,7 @@ class Connection:
             except FAULTS:
                 raise
             except BaseException:
-                self.close()
+                self._let_go()
                 raise
         return self._process
 

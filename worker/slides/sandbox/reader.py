@@ -6,13 +6,14 @@ fault. What its process says is not believed: numbers are checked, texts are cut
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from worker.errors import BadSlideError
+from worker.errors import BadSlideError, SandboxError
 from worker.geometry import Box
 from worker.slides.overview import MAX_UNREADABLE, Overview
 from worker.slides.sandbox import documents
@@ -41,14 +42,22 @@ def open_sandboxed(path: Path, *, threads: int = 1, spec: SandboxSpec | None = N
 
     Raises:
         BadSlideError: as `open_slide_file`; `reader_crashed` or `reader_stuck` when that happens twice.
-        ServiceError: when this machine cannot give the sandbox that `spec` asks for.
+        SandboxError: when this machine cannot give the sandbox that `spec` asks for.
+        ServiceError: when the sandbox did not start.
         OSError: when the file is not there.
     """
     return SandboxedReader(Connection(wish_for(path, threads, spec or SandboxSpec())), threads)
 
 
 def wish_for(path: Path, threads: int, spec: SandboxSpec) -> Wish:
-    """Return what a slide's process is started with; raises OSError when the file is not there."""
+    """Return what a slide's process is started with.
+
+    Raises:
+        SandboxError: on another system than Linux.
+        OSError: when the file is not there.
+    """
+    if sys.platform != "linux":
+        raise SandboxError("slides are read in a sandbox that only Linux has: run the worker in its container")
     real = path.resolve(strict=True)
     return Wish(
         folder=real.parent,

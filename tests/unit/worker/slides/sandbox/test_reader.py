@@ -164,6 +164,8 @@ def test_closing_twice_is_harmless_and_ends_the_process(tmp_path: Path) -> None:
     reader = open_sandboxed(written("png", tmp_path))
     reader.close()
     reader.close()
+    with pytest.raises(ValueError, match="the slide is closed"):
+        reader.region(0, Box(x=0, y=0, width=1, height=1))
 
 
 @pytest.mark.parametrize(("suffix", "write"), [("mrxs", write_mrxs), ("vms", write_vms), ("dcm", write_dicom)])
