@@ -8,14 +8,17 @@ is an error here. (simplejpeg decodes into a buffer of ours and can be strict; i
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 
 from worker.errors import BadSlideError
 from worker.geometry import Box
+from worker.slides.jpeg_stream import Bytes, StreamMaker
 from worker.slides.slide import PixelSource, RgbImage, SlideInfo
 from worker.slides.tiff_structure import UPLOAD_AGAIN
 from worker.slides.tile_cache import TileCache
@@ -23,6 +26,8 @@ from worker.slides.tile_levels import TileLevel
 
 READER = "tiled-jpeg"
 _CACHE_BYTES = 96 * 2**20
+_BAND_BYTES = 2**21
+_GAP_BYTES = 2**12
 
 
 class TiledJpegSource:
@@ -32,7 +37,9 @@ class TiledJpegSource:
         self.info = info
         self.icc = icc
         self.levels = levels
+        self._streams = [StreamMaker(grid.frame) for grid in levels]
         self._cache = TileCache(_CACHE_BYTES)
+        self._scratch: list[NDArray[np.uint8]] = []  # one per thread that reads; fresh memory costs page faults
         self._file: int | None = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read_lv(self, level: int, box_lv: Box) -> RgbImage:
@@ -50,14 +57,15 @@ class TiledJpegSource:
         grid = self.levels[level]
         rows, columns = grid.tiles_in(box_lv)
         # A box that ends on tile borders shares no tile with its neighbours: none is worth keeping.
-        scratch = np.empty(grid.tile_shape, dtype=np.uint8) if grid.ends_on_tiles(box_lv) else None
+        if grid.ends_on_tiles(box_lv):
+            at_once = max(1, _BAND_BYTES // math.prod(grid.tile_shape))
+            for row in rows:
+                for first in columns[::at_once]:
+                    self._lay_band(level, row, columns[first - columns.start :][:at_once], box_lv, out)
+            return
         for row in rows:
             for column in columns:
-                if scratch is None:
-                    self._lay_kept(level, (row, column), box_lv, out)
-                else:
-                    self._decode(level, (row, column), scratch)
-                    _lay(scratch, grid, (row, column), box_lv, out)
+                self._lay_kept(level, (row, column), box_lv, out)
 
     def close(self) -> None:
         """Close the file and give the buffers back."""
@@ -66,30 +74,60 @@ class TiledJpegSource:
             self._file = None
         self._cache.clear()
 
+    def _lay_band(self, level: int, row: int, columns: range, box_lv: Box, out: RgbImage) -> None:
+        """Decode tiles side by side and copy them together: whole rows of px are written faster than parts."""
+        grid = self.levels[level]
+        scratch = self._scratch.pop() if self._scratch else np.empty(_BAND_BYTES, dtype=np.uint8)
+        shape = (len(columns), *grid.tile_shape)
+        if math.prod(shape) > scratch.size:
+            scratch = np.empty(math.prod(shape), dtype=np.uint8)
+        tiles = scratch[: math.prod(shape)].reshape(shape)
+        for tile, column, data in zip(tiles, columns, self._data(grid, row, columns), strict=True):
+            self._decode(level, (row, column), data, tile)
+        top, left = row * grid.tile_height - box_lv.y, columns.start * grid.tile_width - box_lv.x
+        band = out[top : top + grid.tile_height, left : left + len(columns) * grid.tile_width]
+        height, width = band.shape[:2]
+        full = width // grid.tile_width
+        whole = band[:, : full * grid.tile_width].reshape(height, full, grid.tile_width, 3)
+        whole[:] = tiles[:full, :height].transpose(1, 0, 2, 3)
+        if width % grid.tile_width:  # at the level's end
+            band[:, full * grid.tile_width :] = tiles[full, :height, : width % grid.tile_width]
+        self._scratch.append(scratch)
+
     def _lay_kept(self, level: int, place: tuple[int, int], box_lv: Box, out: RgbImage) -> None:
         grid = self.levels[level]
         key = (level, place)
         tile = self._cache.take(key, grid.tile_shape)
         try:
             if not tile.ready:
-                self._decode(level, place, tile.pixels)
+                row, column = place
+                (data,) = self._data(grid, row, range(column, column + 1))
+                self._decode(level, place, data, tile.pixels)
                 self._cache.publish(tile)
             _lay(tile.pixels, grid, place, box_lv, out)
         finally:
             self._cache.give_back(key, tile)
 
-    def _decode(self, level: int, place: tuple[int, int], pixels: RgbImage) -> None:
-        grid = self.levels[level]
-        row, column = place
-        number = row * grid.columns + column
+    def _data(self, grid: TileLevel, row: int, columns: range) -> list[Bytes]:
+        """Return the bytes of tiles side by side, in one read where they lie one behind the other."""
         if self._file is None:
             raise ValueError("the slide is closed")
-        data = os.pread(self._file, int(grid.counts[number]), int(grid.offsets[number]))
+        numbers = slice(row * grid.columns + columns.start, row * grid.columns + columns.stop)
+        offsets, counts = grid.offsets[numbers].tolist(), grid.counts[numbers].tolist()
+        span = offsets[-1] + counts[-1] - offsets[0]
+        if not sum(counts) <= span <= sum(counts) + _GAP_BYTES or sorted(offsets) != offsets:
+            return [os.pread(self._file, count, offset) for offset, count in zip(offsets, counts, strict=True)]
+        data = memoryview(os.pread(self._file, span, offsets[0]))
+        starts = [offset - offsets[0] for offset in offsets]
+        return [data[start : start + count] for start, count in zip(starts, counts, strict=True)]
+
+    def _decode(self, level: int, place: tuple[int, int], data: Bytes, pixels: RgbImage) -> None:
         try:
-            simplejpeg.decode_jpeg(grid.frame.complete(data), "RGB", buffer=pixels, strict=True)
+            simplejpeg.decode_jpeg(self._streams[level].complete(data), "RGB", buffer=pixels, strict=True)
         except ValueError as error:
+            grid = self.levels[level]
             cause = (
-                f"level {level} cannot be decoded at {column * grid.tile_width},{row * grid.tile_height}"
+                f"level {level} cannot be decoded at {place[1] * grid.tile_width},{place[0] * grid.tile_height}"
                 f" ({grid.tile_width} x {grid.tile_height} px): {error}"
             )
             raise BadSlideError("unreadable_region", cause[:300], UPLOAD_AGAIN) from error

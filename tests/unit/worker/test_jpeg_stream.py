@@ -6,7 +6,7 @@ import pytest
 import simplejpeg
 
 from tests.support.slide_files import texture
-from worker.slides.jpeg_stream import StreamFrame, tables_start
+from worker.slides.jpeg_stream import StreamFrame, StreamMaker, tables_start
 
 TILE = texture(32, 48)
 YCBCR_STREAM = bytes(imagecodecs.jpeg8_encode(TILE, level=95))
@@ -52,6 +52,17 @@ def test_no_cut_of_a_header_is_taken_for_whole() -> None:
     for length in range(scan + 2):
         with pytest.raises(ValueError, match="it"):
             YCBCR.complete(YCBCR_STREAM[:length])
+
+
+def test_a_header_seen_before_saves_the_walk_and_no_other_does() -> None:
+    maker = StreamMaker(YCBCR)
+    other = bytes(imagecodecs.jpeg8_encode(TILE, level=50))
+    for tile in (YCBCR_STREAM, YCBCR_STREAM, other, memoryview(YCBCR_STREAM)):
+        assert maker.complete(tile) == YCBCR.complete(bytes(tile))
+    with pytest.raises(ValueError, match="ends early"):
+        maker.complete(YCBCR_STREAM[:100])
+    with pytest.raises(ValueError, match="another size"):
+        maker.complete(bytes(imagecodecs.jpeg8_encode(TILE[:16].copy(), level=95)))
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ LAYOUTS = {
     "4:2:2": JpegLayout(subsampling="422", tile=(512, 512)),
     "4:4:4": JpegLayout(subsampling="444", tile=(64, 64)),
     "oblong": JpegLayout(tile=(128, 256)),
+    "tall": JpegLayout(tile=(1024, 512)),
     "one tile": JpegLayout(tile=(1024, 2048)),
 }
 
