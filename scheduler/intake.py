@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -23,7 +22,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from db.records import Preparation, SlideFacts, Specimen
 from scheduler.config import SchedulerSettings
 from worker.errors import BadRequestError
-from worker.slide_sets import set_kind
+from worker.slide_sets import set_kind, suffix_of
 from worker.staging import EXTENSIONS
 from worker.storage import RESULTS_PREFIX
 
@@ -84,7 +83,7 @@ def is_slide_key(key: str, prefix: str = "") -> bool:
     """
     if key.startswith(prefix + RESULTS_PREFIX) or key.endswith("/"):
         return False
-    suffix = PurePosixPath(key).suffix.lower()
+    suffix = suffix_of(key)
     return suffix in EXTENSIONS or suffix == _SERIES or set_kind(key) is not None
 
 
@@ -119,7 +118,7 @@ def facts_of(key: str, sidecar: bytes | None, settings: SchedulerSettings, *, pr
     fault = fault_of_key(key)
     if fault:
         raise RefusedError(key, fault)
-    if PurePosixPath(key).suffix.lower() == _SERIES and not key.endswith("/"):
+    if suffix_of(key) == _SERIES and not key.endswith("/"):
         raise RefusedError(key, "a DICOM series is one slide: put its files into a folder lab/patient/slide of its own")
     told = _read(key, sidecar)
     lab, patient = _whose(key, told, settings.key_pattern, prefix)

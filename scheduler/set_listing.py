@@ -65,7 +65,7 @@ def gathered(objects: Iterable[StoredObject], prefix: str = "") -> Iterator[Stor
             yield from _closed(one)
         if not _kept(opened, obj):
             yield obj
-        if sum(len(one.beside) for one in opened) > _MOST_HELD:  # no lab has that many beside a VMS
+        elif sum(len(one.beside) for one in opened) > _MOST_HELD:  # no lab has that many beside a VMS
             for one in opened:
                 yield from _alone(one)
                 one.beside.clear()

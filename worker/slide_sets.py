@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePosixPath
 
 from db.records import StoredObject
 from worker.errors import BadSlideError
@@ -49,9 +48,16 @@ class Layout:
     names: tuple[str, ...]
 
 
+def suffix_of(key: str) -> str:
+    """Return the extension of a key's last name in lower case; a listing asks for very many."""
+    name = key[key.rfind("/") + 1 :]
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > 0 else ""
+
+
 def set_kind(key: str) -> SetKind | None:
     """Return the kind of set that is known by the key, None for a slide of one file."""
-    return SetKind.DICOM if key.endswith("/") else _KINDS.get(PurePosixPath(key).suffix.lower())
+    return SetKind.DICOM if key.endswith("/") else _KINDS.get(suffix_of(key))
 
 
 def folder_of(key: str) -> str:
@@ -67,8 +73,7 @@ def folder_of(key: str) -> str:
 def may_belong(kind: SetKind, folder: str, key: str) -> bool:
     """Tell whether an object of this key can be one of a set's other files: directly in its folder, by extension."""
     name = key.removeprefix(folder)
-    suffix = PurePosixPath(name).suffix.lower()
-    return key.startswith(folder) and "/" not in name and suffix in _EXTENSIONS[kind]
+    return key.startswith(folder) and "/" not in name and suffix_of(name) in _EXTENSIONS[kind]
 
 
 def index_key(key: str) -> str | None:
@@ -116,7 +121,7 @@ def laid_out(key: str, files: Sequence[StoredObject], base: str) -> Layout:
         names = tuple(f"{number:05d}.dcm" for number, _ in enumerate(files))
         return Layout(main=_first(names), names=names)
     _check_names(key, files)
-    main = f"{base}{PurePosixPath(key).suffix.lower()}"
+    main = f"{base}{suffix_of(key)}"
     inner = f"{base}/" if kind is SetKind.MRXS else ""
     names = tuple(main if file.key == key else inner + _relative(key, file.key) for file in files)
     return Layout(main=_first(tuple(name for name in names if name == main)), names=names)
@@ -141,4 +146,4 @@ def _check_names(key: str, files: Iterable[StoredObject]) -> None:
 
 def _relative(key: str, file_key: str) -> str:
     """Return a file's name inside its set; that of the index does not depend on the set's own name."""
-    return f"*{PurePosixPath(key).suffix.lower()}" if file_key == key else file_key.removeprefix(folder_of(key))
+    return f"*{suffix_of(key)}" if file_key == key else file_key.removeprefix(folder_of(key))
