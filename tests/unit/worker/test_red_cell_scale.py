@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from db.records import CellClass
-from tests.support.painted import CHROMATIN, RED_CELL, Disc, field
+from tests.support.painted import CHROMATIN, GLASS, RED_CELL, Disc, field
 from tests.support.slide_files import MemorySlide, data_folder
 from worker.drawing.smear import SmearSpec, draw_smear
+from worker.slides import red_cell_scale
 from worker.slides.reader import LocalReader
 from worker.slides.red_cell_scale import RED_CELL_ERROR, estimate, estimate_from
 from worker.slides.slide import RgbImage
@@ -58,6 +59,11 @@ def test_a_wide_spread_does_not_tell() -> None:
     assert estimate_from([field(560, 300, grid(list(np.linspace(12, 21, 32))))]) is None
 
 
+def test_cells_too_small_to_be_seen_whole_do_not_tell() -> None:
+    assert estimate_from([field(560, 300, grid([4.6] * 32))]) is None
+    assert estimate_from([field(560, 300, grid([5.6] * 32))]) is not None
+
+
 def test_a_squeezed_picture_does_not_tell() -> None:
     rgb = drawn(0.25, 640)
     assert estimate_from([np.asarray(cv2.resize(rgb, (530, 640), interpolation=cv2.INTER_AREA))]) is None
@@ -75,11 +81,13 @@ def test_glass_and_nuclei_do_not_tell(rgb: RgbImage) -> None:
     assert estimate_from([rgb]) is None
 
 
-def test_a_slide_is_read_where_its_film_is_thin() -> None:
-    rgb = np.full((4200, 4100, 3), (235, 228, 222), np.uint8)
-    rgb[2400:3000, 2400:2960] = field(560, 600, grid([15.0] * 72, 60))
-    slide = MemorySlide([rgb])
-    found = estimate(LocalReader(slide))
+def test_a_slide_is_read_where_its_film_is_thin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(red_cell_scale, "_WHOLE_PX", 1024)
+    monkeypatch.setattr(red_cell_scale, "_FIELD_PX", 512)
+    rgb = np.full((3000, 2600, 3), GLASS, np.uint8)
+    rgb[:1000] = (90, 50, 130)  # a heap of nuclei
+    rgb[2100:2600, 1560:2060] = field(500, 500, grid([15.0] * 56))
+    found = estimate(LocalReader(MemorySlide([rgb])))
     assert found is not None
     assert found.mpp_um == pytest.approx(7.5 / 31, rel=0.03)
 
