@@ -120,11 +120,18 @@ def test_a_place_that_cannot_be_read_stays_countable() -> None:
     assert (readable_squares(reader, plane).reasons != Reason.BLURRED).all()
 
 
-def test_white_where_the_scanner_left_out_does_not_make_a_film_thick() -> None:
-    dim = (drawn().rgb * 0.85).astype(np.uint8)  # its glass is far from white
+def test_one_layer_of_cells_without_gaps_is_counted() -> None:
+    layer = np.exp(-np.array([0.22, 0.32, 0.23]))  # of red cells that touch all around
+    rgb = drawn().rgb.copy()
+    rgb[500:1500, 500:1500] = np.minimum(rgb[500:1500, 500:1500], np.percentile(rgb, 90, axis=(0, 1)) * layer)
+    assert (reasons_of(rgb)[9:22, 9:22] == Reason.COUNTABLE).all()
+
+
+def test_white_where_the_scanner_left_out_is_not_taken_for_the_glass() -> None:
     rgb = np.full((SIDE, SIDE * 2, 3), 255, np.uint8)
-    rgb[:, :SIDE] = np.minimum(dim, np.roll(dim, 500, axis=1))  # cells cover twice as much
-    assert (reasons_of(rgb)[:, : SIDE // 64] == Reason.COUNTABLE).all()
+    rgb[:, :SIDE] = (208, 205, 200)
+    rgb[1500:1516, 1500:1516] = (96, 94, 95)
+    assert reasons_of(rgb)[23, 23] == Reason.TOO_THIN
 
 
 def test_the_choice_does_not_depend_on_how_the_slide_is_stored() -> None:

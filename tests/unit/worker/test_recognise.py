@@ -71,6 +71,14 @@ def test_a_large_section_is_recognised_by_fields_of_it() -> None:
     assert refusal_of(canvas) == "not_a_smear_histology"
 
 
+def test_one_of_the_two_dyes_is_not_enough_to_refuse() -> None:
+    nuclei = np.zeros((600, 600), np.float32)
+    for x, y in np.random.default_rng(7).integers(0, 600, (80, 2)):
+        cv2.circle(nuclei, (int(x), int(y)), 9, 1.0, -1, cv2.LINE_AA)
+    assert refusal_of(stained(nuclei, HAEMATOXYLIN, nuclei * 0, EOSIN)) is None
+    assert refusal_of(stained(nuclei, (1.1, 2.0, 0.5), 1 - nuclei, EOSIN)) is None
+
+
 def test_a_refusal_says_how_to_overrule_it_on_one_line() -> None:
     with pytest.raises(BadSlideError) as refused:
         refuse_other_than_smear(look_at(LocalReader(MemorySlide([section()]))))
