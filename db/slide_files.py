@@ -42,12 +42,6 @@ class KnownSet:
     file_keys: frozenset[str]
 
 
-def files_of(conn: Connection, slide_id: int) -> tuple[StoredObject, ...]:
-    """Return the objects that make up a slide of several files, by key; none for a slide of one file."""
-    joined = select(slide_file, slide.c.bucket, slide.c.last_modified).join(slide).where(slide.c.id == slide_id)
-    return tuple(steps.stored_object(row) for row in conn.execute(joined.order_by(slide_file.c.key)))
-
-
 def current_sets(conn: Connection, bucket: str, keys: Collection[str]) -> dict[str, KnownSet]:
     """Return the current slides of several files among those keys."""
     current = (slide.c.state == SlideState.CURRENT.value, slide.c.manifest_digest.is_not(None))

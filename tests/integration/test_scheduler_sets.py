@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 from db import runs
 from db.records import StoredObject
 from db.session import transaction
-from db.slide_files import files_of
 from scheduler import listing, set_intake
 from scheduler.config import SchedulerSettings
 from scheduler.listing import ListingReport, Memory, reconcile
@@ -56,9 +55,10 @@ class Scheduler:
 
     def files(self) -> list[str]:
         """Return the files of the current slide, without their folder."""
-        slide_id = scalar(self.engine, "SELECT id FROM slide WHERE state = 'current'")
+        current = "SELECT slide_file.key FROM slide_file JOIN slide ON slide.id = slide_id WHERE state = 'current'"
         with transaction(self.engine) as conn:
-            return [file.key.removeprefix("lab/patient/") for file in files_of(conn, slide_id)]
+            keys = conn.exec_driver_sql(f"{current} ORDER BY slide_file.key").scalars()
+            return [str(key).removeprefix("lab/patient/") for key in keys]
 
 
 @pytest.fixture
