@@ -44,6 +44,8 @@ _LEAST_STAINED = 0.03
 _SQUEEZED = 0.08
 _SMALLEST_PX = 1.2 * FINEST_PX
 """A population about a smaller diameter would be cut off at its lower end, and its middle too high."""
+_ENOUGH = 1000
+"""Blobs after which further fields would only cost time: the error is that of RED_CELL_UM."""
 _FIELDS = 8
 _FIELD_PX = 2048
 _WHOLE_PX = 4096
@@ -62,9 +64,17 @@ def estimate(reader: SlideReader) -> ScaleEstimate | None:
     return estimate_from(_fields(reader))
 
 
-def estimate_from(fields: Iterable[RgbImage]) -> ScaleEstimate | None:
-    """Return the µm per px of fields of one slide, each (H, W, 3) uint8 RGB as scanned; None where unsure."""
-    return judge([look_at(field) for field in fields])
+def estimate_from(pictures: Iterable[RgbImage]) -> ScaleEstimate | None:
+    """Return the µm per px of fields of one slide, each (H, W, 3) uint8 RGB as scanned; None where unsure.
+
+    No more of them are asked for once there are cells enough.
+    """
+    fields: list[Field] = []
+    for picture in pictures:
+        fields.append(look_at(picture))
+        if sum(len(field.blobs) for field in fields) >= _ENOUGH:
+            break
+    return judge(fields)
 
 
 def judge(fields: Sequence[Field]) -> ScaleEstimate | None:
@@ -95,8 +105,9 @@ def _near(diameters: Floats, middle: float) -> NDArray[np.bool_]:
 
 def _middle_of_population(diameters: Floats) -> float:
     """Return the median of the diameters about which the most blob area lies: specks are many, but small."""
-    weights = [float((diameters[_near(diameters, d)] ** 2).sum()) for d in diameters]
-    middle = float(diameters[int(np.argmax(weights))])
+    tried = np.percentile(diameters, np.arange(101))
+    weights = [float((diameters[_near(diameters, one)] ** 2).sum()) for one in tried]
+    middle = float(tried[int(np.argmax(weights))])
     for _ in range(3):
         middle = float(np.median(diameters[_near(diameters, middle)]))
     return middle
@@ -134,4 +145,5 @@ def _thin_places(overview: Overview) -> list[tuple[int, int]]:
     chosen = np.unique(thin[np.linspace(0, len(thin) - 1, num=min(_FIELDS, len(thin))).round().astype(int)])
     step_x = overview.factor * green.shape[1] / columns
     step_y = overview.factor * green.shape[0] / rows
-    return [(int(place % columns * step_x), int(place // columns * step_y)) for place in chosen]
+    spread = [place for start in range(3) for place in chosen[start::3]]  # the first few lie all over the slide
+    return [(int(place % columns * step_x), int(place // columns * step_y)) for place in spread]

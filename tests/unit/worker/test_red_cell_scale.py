@@ -60,7 +60,7 @@ def test_a_wide_spread_does_not_tell() -> None:
 
 
 def test_cells_too_small_to_be_seen_whole_do_not_tell() -> None:
-    assert estimate_from([field(560, 300, grid([4.6] * 32))]) is None
+    assert estimate_from([field(560, 300, grid([4.2] * 32))]) is None
     assert estimate_from([field(560, 300, grid([5.6] * 32))]) is not None
 
 
@@ -90,6 +90,14 @@ def test_a_slide_is_read_where_its_film_is_thin(monkeypatch: pytest.MonkeyPatch)
     found = estimate(LocalReader(MemorySlide([rgb])))
     assert found is not None
     assert found.mpp_um == pytest.approx(7.5 / 31, rel=0.03)
+
+
+def test_no_more_fields_are_read_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(red_cell_scale, "_ENOUGH", 50)
+    fields = iter([field(560, 300, grid([15.0] * 32))] * 5)
+    found = estimate_from(fields)
+    assert found is not None
+    assert (found.n_red_cells, len(list(fields))) == (64, 3)
 
 
 def test_a_small_slide_is_read_whole() -> None:
