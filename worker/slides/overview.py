@@ -1,4 +1,7 @@
-"""The whole slide at low resolution, read in strips so that memory does not grow with the slide."""
+"""The whole slide at low resolution, read in parts so that memory grows with the overview only.
+
+Parts are squares that native tiles mostly divide: each tile of a slide without a pyramid is then decoded once.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from worker.errors import BadSlideError
 from worker.geometry import Box
 from worker.slides.slide import PixelSource, RgbImage, SlideInfo
 
-_STRIP_PX = 2**24
+_PART_PX = 1024
+"""Level px on a side of what is read at once, or a little less."""
 _BLOCK_PX = 512
-"""Level px on a side of what is given up where a strip cannot be decoded."""
+"""Level px on a side of what is given up where a part cannot be decoded."""
 MAX_UNREADABLE = 256
 """Blocks that may be given up before the slide is."""
 
@@ -57,41 +61,43 @@ def coarsest_level(info: SlideInfo, factor: int) -> tuple[int, int]:
 
 def _reduced(source: PixelSource, level: int, downsample: int, by: int) -> Overview:
     width_lv, height_lv = source.info.level_sizes[level]
-    rows = max(1, _STRIP_PX // width_lv // by) * by
-    strips: list[RgbImage] = []
+    rgb = np.empty((-(-height_lv // by), -(-width_lv // by), 3), dtype=np.uint8)
     unreadable: list[Box] = []
     failed: BadSlideError | None = None
-    for y in range(0, height_lv, rows):
-        box_lv = Box(x=0, y=y, width=width_lv, height=min(rows, height_lv - y))
-        strip, torn, error = _strip(source, level, box_lv, by)
+    block_lv = -(-_BLOCK_PX // by) * by
+    for part_lv in _blocks(Box(x=0, y=0, width=width_lv, height=height_lv), block_lv * max(1, _PART_PX // block_lv)):
+        picture, torn, error = _part(source, level, part_lv, block_lv)
         failed = error or failed
-        strips.append(strip if by == 1 else np.asarray(Image.fromarray(strip).reduce(by)))
-        unreadable += torn
-    rgb = np.concatenate(strips)
+        unreadable += [_reduced_box(block, by) for block in torn]
+        part = _reduced_box(part_lv, by)
+        reduced = picture if by == 1 else np.asarray(Image.fromarray(picture).reduce(by))
+        rgb[part.y : part.y_end, part.x : part.x_end] = reduced
     all_of_it = sum(box.width * box.height for box in unreadable) == rgb.shape[0] * rgb.shape[1]
     if failed is not None and (all_of_it or len(unreadable) > MAX_UNREADABLE):
         raise failed
     return Overview(rgb=rgb, factor=downsample * by, unreadable=tuple(unreadable))
 
 
-def _strip(source: PixelSource, level: int, box_lv: Box, by: int) -> tuple[RgbImage, list[Box], BadSlideError | None]:
-    """Return a strip's px, its blocks that cannot be decoded in overview px, and why they cannot."""
+def _part(
+    source: PixelSource, level: int, part_lv: Box, block_lv: int
+) -> tuple[RgbImage, list[Box], BadSlideError | None]:
+    """Return a part's px, its blocks that cannot be decoded, and why they cannot."""
     failed = None
     try:
-        return source.read_lv(level, box_lv), [], None
+        return source.read_lv(level, part_lv), [], None
     except BadSlideError as error:
         failed = error
-    strip: RgbImage = np.empty((box_lv.height, box_lv.width, 3), dtype=np.uint8)
-    strip[:] = source.info.background_rgb
+    picture: RgbImage = np.empty((part_lv.height, part_lv.width, 3), dtype=np.uint8)
+    picture[:] = source.info.background_rgb
     torn = []
-    for block in _blocks(box_lv, -(-_BLOCK_PX // by) * by):
-        y, x = block.y - box_lv.y, block.x
+    for block in _blocks(part_lv, block_lv):
+        y, x = block.y - part_lv.y, block.x - part_lv.x
         try:
-            strip[y : y + block.height, x : x + block.width] = source.read_lv(level, block)
+            picture[y : y + block.height, x : x + block.width] = source.read_lv(level, block)
         except BadSlideError as error:
             failed = error
-            torn.append(_reduced_box(block, by))
-    return strip, torn, failed
+            torn.append(block)
+    return picture, torn, failed
 
 
 def _blocks(box: Box, side: int) -> Iterator[Box]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.slide_files import MemorySlide, pyramid, texture
 from worker.errors import BadSlideError
@@ -39,11 +40,36 @@ def test_a_pixel_is_the_mean_of_those_it_covers() -> None:
     assert np.abs(result.rgb[12, 34] - expected).max() <= 0.51
 
 
-def test_strips_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     slide = MemorySlide([IMAGE])
-    in_one = overview_at_most(slide, 7)
-    monkeypatch.setattr(overview, "_STRIP_PX", 800 * 23)
-    np.testing.assert_array_equal(overview_at_most(slide, 7).rgb, in_one.rgb)
+    in_one = np.asarray(Image.fromarray(IMAGE).reduce(7))
+    np.testing.assert_array_equal(overview_at_most(slide, 7).rgb, in_one)
+    monkeypatch.setattr(overview, "_BLOCK_PX", 30)
+    monkeypatch.setattr(overview, "_PART_PX", 110)
+    slide.widest_read = 0
+    np.testing.assert_array_equal(overview_at_most(slide, 7).rgb, in_one)
+    assert slide.widest_read == 105
+
+
+class Noted(MemorySlide):
+    """A slide that notes what is read of it."""
+
+    def __init__(self, levels: list[RgbImage]) -> None:
+        super().__init__(levels)
+        self.read: list[Box] = []
+
+    def read_lv(self, level: int, box_lv: Box) -> RgbImage:
+        """Note the box."""
+        self.read.append(box_lv)
+        return super().read_lv(level, box_lv)
+
+
+def test_a_slide_without_levels_is_read_once_and_by_whole_native_tiles() -> None:
+    slide = Noted([np.zeros((5000, 7000, 3), dtype=np.uint8)])
+    overview_at_most(slide, 32)
+    assert sum(box.width * box.height for box in slide.read) == 5000 * 7000
+    assert all(box.x % 512 == box.y % 512 == 0 for box in slide.read)
+    assert max(box.width * box.height for box in slide.read) <= 1024**2
 
 
 class Torn(MemorySlide):
