@@ -19,14 +19,15 @@ APP = typer.Typer()
 APP.command()(areas)
 
 
-@pytest.fixture
-def smear(tmp_path: Path) -> Path:
-    """Return a slide of 2048 px a side, drawn without red cells to be quick."""
-    spec = SmearSpec(
-        width_px=2048, height_px=2048, seed=5, composition={CellClass.NEUTROPHIL: 40}, red_cells_per_mm2=500.0
-    )
-    write_pyramid(tmp_path / "drawn.tif", draw_smear(spec).rgb, 0.25)
-    return tmp_path / "drawn.tif"
+@pytest.fixture(scope="module")
+def smear(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a slide of 2048 px a side with a few cells in its middle."""
+    spec = SmearSpec(width_px=512, height_px=512, seed=5, composition={CellClass.NEUTROPHIL: 8})
+    rgb = np.full((2048, 2048, 3), 235, np.uint8)
+    rgb[700:1212, 700:1212] = draw_smear(spec).rgb
+    path = tmp_path_factory.mktemp("slides") / "drawn.tif"
+    write_pyramid(path, rgb, 0.25)
+    return path
 
 
 def run(*args: object) -> tuple[int, str]:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +7,6 @@ from numpy.typing import NDArray
 
 from db.records import CellClass
 from tests.support.slide_files import GLASS, MemorySlide, data_folder
-from worker.drawing.demo import demo_jobs
 from worker.drawing.smear import SmearSpec, draw_smear
 from worker.errors import BadSlideError
 from worker.slides.formats import open_slide_file
@@ -38,11 +35,11 @@ def code_of(reader: LocalReader) -> str | None:
 def glass(height: int, width: int) -> RgbImage:
     """Return empty glass under uneven light, with dust on it."""
     rng = np.random.default_rng(4)
-    light = np.linspace(1.0, 0.92, width)[None, :, None]
-    rgb = np.asarray(GLASS) * light + rng.normal(0, 2, (height, width, 1))
+    noise = np.resize(rng.normal(0, 2, 50_021).astype(np.float32), (height, width, 1))
+    rgb = np.asarray(GLASS, np.float32) * np.linspace(1.0, 0.92, width, dtype=np.float32)[None, :, None] + noise
     for x, y in rng.integers(20, min(height, width) - 20, (12, 2)):
         cv2.circle(rgb, (int(x), int(y)), 5, (120, 118, 121), -1)
-    return np.clip(rgb, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(rgb, 0, 255), dtype=np.uint8)
 
 
 def section() -> RgbImage:
@@ -94,7 +91,7 @@ def test_fluorescence_is_refused() -> None:
 
 
 def test_empty_glass_is_refused() -> None:
-    assert refusal_of(glass(1200, 1500)) == "empty_slide"
+    assert refusal_of(glass(700, 900)) == "empty_slide"
 
 
 def test_a_label_is_refused() -> None:
@@ -104,9 +101,9 @@ def test_a_label_is_refused() -> None:
 
 
 def test_glass_with_pen_marks_alone_is_empty() -> None:
-    marked = glass(1200, 1500)
-    cv2.line(marked, (100, 100), (900, 900), (20, 60, 190), 25)
-    cv2.line(marked, (900, 100), (200, 1000), (10, 130, 60), 25)
+    marked = glass(700, 900)
+    cv2.line(marked, (100, 100), (600, 600), (20, 60, 190), 25)
+    cv2.line(marked, (600, 100), (200, 650), (10, 130, 60), 25)
     assert refusal_of(marked) == "empty_slide"
 
 
@@ -123,17 +120,10 @@ def test_black_outside_the_scanned_part_is_no_fluorescence() -> None:
     assert refusal_of(rgb) is None
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_drawn_smears_of_any_stain_are_smears(seed: int) -> None:
-    cells = {CellClass.EOSINOPHIL: 4, CellClass.LYMPHOBLAST: 12, CellClass.ERYTHROBLAST: 4}
-    assert refusal_of(draw_smear(SmearSpec(width_px=600, height_px=600, seed=seed, composition=cells)).rgb) is None
-
-
-def test_the_demonstrations_stains_are_smears() -> None:
-    for job in demo_jobs()[::2]:
-        few = {name: -(-count // 16) for name, count in job.spec.composition.items()}
-        spec = replace(job.spec, width_px=800, height_px=800, composition=few)
-        assert refusal_of(draw_smear(spec).rgb) is None
+    cells = {CellClass.EOSINOPHIL: 4, CellClass.LYMPHOBLAST: 8, CellClass.ERYTHROBLAST: 4}
+    assert refusal_of(draw_smear(SmearSpec(width_px=500, height_px=500, seed=seed, composition=cells)).rgb) is None
 
 
 @pytest.mark.parametrize(
