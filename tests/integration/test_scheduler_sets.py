@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,13 +167,16 @@ def test_a_marker_says_that_all_has_come(scheduler: Scheduler) -> None:
 
 
 def test_a_series_is_whole_when_nothing_changes_for_a_while(scheduler: Scheduler) -> None:
-    scheduler.settings = SchedulerSettings(set_quiet_s=0.5)
-    for name in ("1", "2"):
-        scheduler.put(f"s/{name}.dcm")
-        assert [scheduler.look().new for _ in range(2)] == [(), ()]
-        time.sleep(0.3)
-    time.sleep(0.4)
-    assert len(scheduler.look().new) == 1
+    def pass_by(seconds: int) -> list[int]:
+        execute(scheduler.engine, f"UPDATE slide SET seen_at = seen_at - interval '{seconds} s'")
+        return list(scheduler.look().new)
+
+    scheduler.settings = SchedulerSettings(set_quiet_s=60)
+    scheduler.put("s/1.dcm")
+    assert [scheduler.look().new, pass_by(50)] == [(), []]
+    scheduler.put("s/2.dcm")
+    assert [pass_by(50), pass_by(50)] == [[], []]  # the first of them saw the second file
+    assert len(pass_by(20)) == 1
     assert scheduler.files() == ["s/1.dcm", "s/2.dcm"]
     assert scheduler.slides() == [f"{SERIES} current"]
 
@@ -230,6 +232,7 @@ def test_the_sidecar_of_a_set_holds_before_and_after_it_is_whole(scheduler: Sche
     assert scheduler.look().new == ()
     _say(scheduler, sidecar, lab="lab", patient="right", mpp=0.25)
     assert scheduler.look().new == (run_id,)
+    assert taken(scheduler.engine, run_id).declared_mpp_um == 0.25
     assert scheduler.look().new == ()
 
 
