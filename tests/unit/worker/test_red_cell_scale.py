@@ -60,7 +60,7 @@ def test_a_wide_spread_does_not_tell() -> None:
 
 
 def test_cells_too_small_to_be_seen_whole_do_not_tell() -> None:
-    assert estimate_from([field(560, 300, grid([4.2] * 32))]) is None
+    assert estimate_from([field(560, 300, grid([4.3] * 32))]) is None
     assert estimate_from([field(560, 300, grid([5.6] * 32))]) is not None
 
 
