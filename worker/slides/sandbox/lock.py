@@ -100,13 +100,15 @@ def _give_up_root(target: Target) -> None:
     """
     if os.geteuid() != 0:
         raise PermissionError("only root can become somebody else")
-    user, group = _reader_of(target)
-    with suppress(OSError):
-        os.chroot(".")
-    os.setgroups([])
-    os.setresgid(group, group, group)
-    os.setresuid(user, user, user)
-    linux.drop_capabilities()
+    try:
+        user, group = _reader_of(target)
+        with suppress(OSError):
+            os.chroot(".")
+        os.setgroups([])
+        os.setresgid(group, group, group)
+        os.setresuid(user, user, user)
+    finally:  # whatever of this a container does not grant
+        linux.drop_capabilities()
     if user != NOBODY:
         raise PermissionError("the slide can be read by its owner only")
 
