@@ -20,7 +20,7 @@ from worker.geometry import LATTICE_PX, Box
 from worker.slides.absorbance import glass_colour
 from worker.slides.countable import Reason, Reasons, reasons_of
 from worker.slides.lattice import of_px, shape_of
-from worker.slides.marks import marks_of
+from worker.slides.marks import Marks, marks_of
 from worker.slides.overview import Overview
 from worker.slides.quality import measure
 from worker.slides.reader import SlideReader
@@ -30,6 +30,7 @@ from worker.slides.stained import stained_squares
 
 SMALL_FIELD_PX = 4_000_000
 """A plane below this is one field that somebody chose: all of it is read."""
+_GLASS_PX = 1500
 _MAP_PX_PER_SQUARE = 4  # on each side, at least: a nucleus of 7 µm then fills one map px for the most part
 
 
@@ -96,14 +97,21 @@ def readable_squares(reader: SlideReader, plane: WorkingPlane) -> Readable:
     """
     if reader.info.vendor == PLAIN_VENDOR or plane.width_work * plane.height_work < SMALL_FIELD_PX:
         return Readable(reasons=np.zeros(shape_of(plane), dtype=np.uint8))
+    stained, marks, glass = _seen_from_afar(reader, plane)
+    return Readable(reasons=reasons_of(stained, marks, measure(reader, plane, glass, stained)))
+
+
+def _seen_from_afar(reader: SlideReader, plane: WorkingPlane) -> tuple[NDArray[np.bool_], Marks, Rgb]:
+    """Return what an overview tells; the overview itself, tens of MB of a large slide, is let go of."""
     overview = reader.overview(max(1, plane.factor_64ths // _MAP_PX_PER_SQUARE))
     stained = stained_squares(overview, plane)
     glass = _glass_between(overview, plane, stained)
-    quality = measure(reader, plane, glass, stained)
-    return Readable(reasons=reasons_of(stained, marks_of(overview, plane, glass), quality))
+    return stained, marks_of(overview, plane, glass), glass
 
 
 def _glass_between(overview: Overview, plane: WorkingPlane, stained: NDArray[np.bool_]) -> Rgb:
     """Return the colour of the glass among the cells: places that the scanner left out may be filled with white."""
-    among = of_px(stained, plane, overview.factor, overview.rgb.shape[:2])
-    return glass_colour(overview.rgb[among][:, None] if among.any() else overview.rgb)
+    every = -(-max(overview.rgb.shape[:2]) // _GLASS_PX)  # a sample will do, and takes less memory
+    among = of_px(stained, plane, overview.factor, overview.rgb.shape[:2])[::every, ::every]
+    sample = overview.rgb[::every, ::every]
+    return glass_colour(sample[among][:, None] if among.any() else sample)

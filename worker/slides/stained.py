@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from worker.slides.lattice import shape_of, starts
 from worker.slides.overview import Overview
 from worker.slides.scale import WorkingPlane
+from worker.slides.slide import RgbImage
 
 _DARKEST = 100
 """Anything darker counts as this, so that ink cannot pull the threshold below pale nuclei."""
@@ -24,11 +25,15 @@ _BAND_PX = 2**20
 
 def stained_squares(overview: Overview, plane: WorkingPlane) -> NDArray[np.bool_]:
     """Return (rows, columns) bool: the squares with anything stained, and their neighbours."""
-    darkest = np.minimum(np.minimum(overview.rgb[..., 0], overview.rgb[..., 1]), overview.rgb[..., 2])
-    stained = darkest <= stain_threshold(darkest)
-    for axis, squares in enumerate(shape_of(plane)):
-        first = starts(plane, overview.factor, stained.shape[axis], squares)
-        stained = np.logical_or.reduceat(stained, first, axis=axis)
+    threshold = stain_threshold(overview.rgb)
+    rows, columns = shape_of(plane)
+    height, width = overview.rgb.shape[:2]
+    across = starts(plane, overview.factor, width, columns)
+    stained = np.concatenate(
+        [np.logical_or.reduceat(_darkest(band) <= threshold, across, axis=1) for band in _bands(overview.rgb)]
+    )
+    down = starts(plane, overview.factor, height, rows)
+    stained = np.logical_or.reduceat(stained, down, axis=0)
     return with_neighbours(stained)
 
 
@@ -42,13 +47,9 @@ def with_neighbours(squares: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return wide
 
 
-def stain_threshold(darkest_channel: NDArray[np.uint8]) -> int:
-    """Return the brightness from which down a pixel is stained, from the histogram of an overview.
-
-    Args:
-        darkest_channel: the least of red, green and blue per pixel.
-    """
-    histogram = _histogram(darkest_channel)
+def stain_threshold(rgb: RgbImage) -> int:
+    """Return the brightness of the darkest channel from which down a px of an overview is stained."""
+    histogram = _histogram(rgb)
     below, total = histogram.cumsum(), histogram.sum()
     mass_below = (histogram * np.arange(256)).cumsum()
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -63,9 +64,18 @@ def stain_threshold(darkest_channel: NDArray[np.uint8]) -> int:
     return int(min(((best[0] + best[-1]) / 2 + glass) / 2, glass - _LEAST_CONTRAST))
 
 
-def _histogram(darkest_channel: NDArray[np.uint8]) -> NDArray[np.float64]:
-    bands = np.array_split(darkest_channel, max(1, darkest_channel.size // _BAND_PX))
+def _histogram(rgb: RgbImage) -> NDArray[np.float64]:
     counts = np.zeros(256, dtype=np.float64)
-    for band in bands:
-        counts += np.bincount(np.maximum(band, _DARKEST).ravel(), minlength=256)
+    for band in _bands(rgb):
+        counts += np.bincount(np.maximum(_darkest(band), _DARKEST).ravel(), minlength=256)
     return counts
+
+
+def _darkest(rgb: RgbImage) -> NDArray[np.uint8]:
+    """Return the least of red, green and blue per px."""
+    return np.minimum(np.minimum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
+
+
+def _bands(rgb: RgbImage) -> list[RgbImage]:
+    """Cut a picture into bands of rows, so that what is computed of them stays small."""
+    return np.array_split(rgb, max(1, rgb.shape[0] * rgb.shape[1] // _BAND_PX))
