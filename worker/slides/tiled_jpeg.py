@@ -67,6 +67,18 @@ class TiledJpegSource:
             for column in columns:
                 self._lay_kept(level, (row, column), box_lv, out)
 
+    def fits(self, level: int, box_lv: Box) -> bool:
+        """Tell whether the headers of a box's tiles are as their directory says, whatever becomes of their data."""
+        grid = self.levels[level]
+        rows, columns = grid.tiles_in(box_lv)
+        try:
+            for row in rows:
+                for data in self._data(grid, row, columns):
+                    grid.frame.complete(data)
+        except ValueError:
+            return False
+        return True
+
     def close(self) -> None:
         """Close the file and give the buffers back."""
         if self._file is not None:

@@ -108,8 +108,24 @@ def test_a_damaged_tile_does_not_hand_the_slide_to_a_decoder_that_shows_it(slide
     source.close()
 
 
-def test_a_slide_whose_jpeg_is_refused_throughout_stays_with_openslide(slide: Path) -> None:
-    assert chosen(damaged(slide, range(40))).reason == "its tiles are JPEG that a strict decoder refuses"
+def test_many_damaged_tiles_do_not_either(slide: Path) -> None:
+    source = chosen(damaged(slide, range(20))).source
+    assert source.info.reader == "tiled-jpeg"
+    source.close()
+
+
+@pytest.mark.parametrize(("altered", "direct"), [(1, True), (30, False)])
+def test_tiles_whose_headers_say_otherwise_are_a_writers_way_when_they_are_many(
+    slide: Path, altered: int, direct: bool
+) -> None:
+    other = Other(as_stored(slide))
+    frame = b"\xff\xc0\0\x11\x08\0\x80\0\x80"  # of 128 x 128 px
+    content = slide.read_bytes()
+    assert content.count(frame) > altered
+    slide.write_bytes(content.replace(frame, frame[:-1] + b"\x78", altered))
+    choice = beside(slide, other)
+    assert (choice.source is other, choice.reason is None) == (not direct, direct)
+    choice.source.close()
 
 
 def test_a_slide_of_which_nothing_can_be_read_stays_with_openslide(slide: Path) -> None:
