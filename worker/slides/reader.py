@@ -18,6 +18,8 @@ from worker.slides.slide import PixelSource, Rgb, RgbImage, SlideInfo
 
 UNREADABLE = "unreadable_region"
 """The code of the error that stands in the place of a tile whose pixels cannot be decoded."""
+WAITING_TILES = 1
+"""Tiles asked for beside those that the threads work on and the next one, so that no thread waits on a busy machine."""
 
 
 class SlideReader(Protocol):
@@ -109,11 +111,11 @@ class LocalReader:
         *,
         place: Callable[[int], RgbImage] | None = None,
     ) -> Generator[RgbImage | BadSlideError]:
-        """As SlideReader.tiles; each thread is one tile ahead.
+        """As SlideReader.tiles; one tile more is ahead than there are threads, and WAITING_TILES besides.
 
         Args:
             place: gives the array that a tile's pixels go to, by the tile's number; asked in order, and may wait
-                until the last tile but `threads + 1` has been used.
+                until the last tile but `threads + WAITING_TILES + 1` has been used.
         """
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="read-ahead")
         waiting: deque[Future[RgbImage]] = deque()
@@ -121,7 +123,7 @@ class LocalReader:
             for no, box in enumerate(boxes_work):
                 out = None if place is None else place(no)
                 waiting.append(pool.submit(self.tile, plane, box, background, out=out))
-                if len(waiting) > self._threads:
+                if len(waiting) > self._threads + WAITING_TILES:
                     yield _result(waiting.popleft())
             while waiting:
                 yield _result(waiting.popleft())

@@ -26,6 +26,11 @@ class Memory:
             os.close(self.fd)
             raise
 
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return self._bytes.size
+
     def array(self, offset: int, height: int, width: int) -> NDArray[np.uint8]:
         """Return (height, width, 3) uint8 from a place on; it stays valid after `close`.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from worker.errors import BadSlideError, SandboxError
 from worker.geometry import Box
 from worker.slides.overview import MAX_UNREADABLE, Overview
+from worker.slides.reader import WAITING_TILES
 from worker.slides.sandbox import documents
 from worker.slides.sandbox.connection import FAULTS, Connection, ReplacedError
 from worker.slides.sandbox.memory import Memory
@@ -28,8 +29,8 @@ from worker.slides.slide import MAX_SIDE_PX, Rgb, RgbImage
 
 _SETS = frozenset({".mrxs", ".vms", ".vmu", ".dcm", ""})
 """Suffixes of slides whose pixels may lie in files beside them."""
-_READ_AHEAD = 2
-"""Slots beside one per thread: one is being looked at, one is finished and waits."""
+_READ_AHEAD = WAITING_TILES + 2
+"""Slots beside one per thread: one is being looked at, one was just let go of, the others are finished and wait."""
 _MAX_OVERVIEW_BYTES = 2**32
 
 
@@ -77,6 +78,7 @@ class SandboxedReader:
     def __init__(self, connection: Connection, threads: int) -> None:
         self._connection = connection
         self._threads = threads
+        self._spare: Memory | None = None
         self.info = connection.info
         self.level = connection.level
 
@@ -125,6 +127,9 @@ class SandboxedReader:
 
     def close(self) -> None:
         """End the slide's process; a second call does nothing."""
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
         self._connection.close()
 
     def _picture(self, request: dict[str, Any], height: int, width: int) -> RgbImage:
@@ -153,7 +158,8 @@ class SandboxedReader:
     def _stream(self, request: dict[str, Any], boxes: tuple[Box, ...]) -> Generator[RgbImage | BadSlideError]:
         """Yield the tiles that one process reads; raises one of FAULTS when it dies, ReplacedError when it has."""
         ring = ring_for(boxes, self._threads + _READ_AHEAD)
-        with closing(Memory(ring.size)) as memory:
+        with ExitStack() as stack:
+            memory = stack.enter_context(closing(self._taken(ring.size)))
             memory.write(as_numbers(boxes))
             stream = self._connection.start_stream({**request, "ring": asdict(ring)}, memory)
             try:
@@ -169,3 +175,15 @@ class SandboxedReader:
                 with suppress(ReplacedError, *FAULTS):  # a process that has died is noticed by the next request
                     self._connection.tell_stream(stream, "stop")
                 raise
+            # Of a stream that ended early the process may still be writing tiles.
+            stack.pop_all()
+            self._spare = memory
+
+    def _taken(self, size: int) -> Memory:
+        """Return the memory of the last stream where it is large enough: new memory costs a tenth of a short one."""
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.size >= size:
+            return spare
+        if spare is not None:
+            spare.close()
+        return Memory(size)
