@@ -158,7 +158,8 @@ class _StoppedError(Exception):
 
 
 def _mapped(fd: int, size: int) -> NDArray[np.uint8]:
-    return np.frombuffer(mmap.mmap(fd, max(1, size)), dtype=np.uint8)
+    # All of it will be written: mapped at once, it saves a fault for each page, a twentieth of a read.
+    return np.frombuffer(mmap.mmap(fd, max(1, size), mmap.MAP_SHARED | mmap.MAP_POPULATE), dtype=np.uint8)
 
 
 def _put(memory: NDArray[np.uint8], offset: int, rgb: NDArray[np.uint8]) -> None:
