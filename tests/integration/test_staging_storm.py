@@ -15,7 +15,7 @@ from worker.store_folder import FolderStore
 _MAX_BYTES = 60 * 2**20
 _SLIDES = 8
 _WORKER = """
-import random, sys, threading
+import os, random, sys, threading
 from pathlib import Path
 from worker.errors import NoSpaceError
 from worker.staging import CacheSpec, prefetch, staged
@@ -24,6 +24,8 @@ store = FolderStore(Path(sys.argv[1]))
 cache = CacheSpec(folder=Path(sys.argv[2]), max_bytes=int(sys.argv[3]), reserve_bytes=0)
 slides = list(store.list())
 rng = random.Random(int(sys.argv[4]))
+def say(what):  # one write, so that lines of several workers stay whole
+    os.write(1, f"{what}\\n".encode())
 while True:
     obj = rng.choice(slides)
     ahead = threading.Thread(target=prefetch, args=(store, rng.choice(slides), cache), daemon=True)
@@ -33,9 +35,9 @@ while True:
             data = file.path.read_bytes()
             good = len(data) == obj.size and data == data[:1] * obj.size == obj.key[:1].encode() * obj.size
             held = sum(path.stat().st_size for path in cache.folder.glob("slides/*/slide/*") if path.exists())
-            print("read" if good and held <= cache.max_bytes else f"WRONG {obj.key} {len(data)} {held}", flush=True)
+            say("read" if good and held <= cache.max_bytes else f"WRONG {obj.key} {len(data)} {held}")
     except NoSpaceError:
-        print("full", flush=True)
+        say("full")
     except FileNotFoundError:  # evicted between glob and stat
         pass
     ahead.join()
