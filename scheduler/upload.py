@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from db.records import StoredObject
+from db.records import Preparation, StoredObject
 from scheduler.config import SchedulerSettings
 from scheduler.intake import facts_of, is_slide_key, sidecar_key
 from scheduler.set_intake import look_up
@@ -32,6 +32,7 @@ class Case:
     patient: str | None = None
     specimen: str | None = None
     stain: str | None = None
+    is_smear: bool = False  # whatever it looks like
     mpp_um: float | None = None
 
     def sidecar(self) -> bytes:
@@ -41,6 +42,7 @@ class Case:
             "patient": self.patient,
             "specimen": self.specimen,
             "stain": self.stain,
+            "preparation": Preparation.SMEAR if self.is_smear else None,
             "mpp": self.mpp_um,
         }
         return json.dumps({name: value for name, value in facts.items() if value is not None}, indent=1).encode()

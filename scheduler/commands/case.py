@@ -20,4 +20,5 @@ Mpp = Annotated[
     typer.Option("--mpp", metavar="F", min=0.01, max=10.0, help="µm per pixel, for images that do not state it."),
 ]
 Stain = Annotated[str | None, typer.Option(metavar="S", help="How it was stained, such as MGG.")]
+Smear = Annotated[bool, typer.Option("--smear", help="They are smears, whatever they look like.")]
 DEFAULT_LAB = "default"

@@ -38,6 +38,7 @@ def run(
     specimen: case.SpecimenOption = None,
     mpp: case.Mpp = None,
     stain: case.Stain = None,
+    smear: case.Smear = False,
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="Read with this model from now on; left out: the active one.")
     ] = None,
@@ -55,7 +56,7 @@ def run(
     files = slide_files(paths)
     if model is not None:
         cards.describe(model, WorkerSettings().models_dir)
-    wanted = Case(lab=lab, patient=patient, specimen=specimen, stain=stain, mpp_um=mpp)
+    wanted = Case(lab=lab, patient=patient, specimen=specimen, stain=stain, is_smear=smear, mpp_um=mpp)
     stack = resolve()
     started = bring_up(stack, screen.hint)
     try:

@@ -26,6 +26,7 @@ def submit(
     specimen: case.SpecimenOption = None,
     mpp: case.Mpp = None,
     stain: case.Stain = None,
+    smear: case.Smear = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Let files take the place of others of their name.")
     ] = False,
@@ -42,6 +43,7 @@ def submit(
         patient=patient,
         specimen=specimen,
         stain=stain,
+        is_smear=smear,
         mpp_um=mpp,
     )
     if patient is None:

@@ -30,7 +30,7 @@ from worker.slides.slide import RgbImage
 
 OVERVIEW_PX = 2048
 """Longest side of the overview that a slide is recognised by."""
-OVERRIDE = 'If it is a smear all the same, state "preparation": "smear" in its sidecar.'
+OVERRIDE = 'If it is a smear all the same: --smear, or "preparation": "smear" in its sidecar.'
 
 _FIELD_PX = 512
 _FIELDS = 9

@@ -23,7 +23,7 @@ from scheduler.upload import (
 from worker.errors import BadRequestError, ServiceError
 from worker.store_folder import FolderStore
 
-CASE = Case(lab="a", patient="P-1", specimen="marrow", stain="MGG", mpp_um=0.25)
+CASE = Case(lab="a", patient="P-1", specimen="marrow", stain="MGG", is_smear=True, mpp_um=0.25)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_the_facts_stand_beside_the_slide_and_intake_reads_them(store: FolderSto
     upload(store, write(tmp_path / "s.svs"))
     assert keys(store) == ["a/P-1/s.svs", "a/P-1/s.svs.json"]
     facts = facts_of("a/P-1/s.svs", store.read_small("a/P-1/s.svs.json"), SchedulerSettings())
-    assert (facts.patient, facts.mpp_um, facts.stain) == ("P-1", 0.25, "MGG")
+    assert (facts.patient, facts.mpp_um, facts.stain, facts.preparation) == ("P-1", 0.25, "MGG", "smear")
 
 
 def test_the_sidecar_is_there_before_its_slide(store: FolderStore, tmp_path: Path) -> None:
