@@ -41,7 +41,11 @@ _OWN = {
     "db": (_PARTS, "schema:db", "The database schema: upgrade, check, roles."),
 }
 """Name: panel of the help, module and attribute below scheduler.commands, one line of help."""
-_FOREIGN_HELP = {"worker": "The process that reads slides; one for each device."}
+_FOREIGN_HELP = {
+    "areas": "Draw where cells would be counted on slides and fields, and why not elsewhere.",
+    "bench": "Speed, beside its limit and its alternatives, in one run.",
+    "worker": "The process that reads slides; one for each device.",
+}
 
 
 class CommandGroup(TyperGroup):
