@@ -26,7 +26,7 @@ def shape_of(plane: WorkingPlane) -> tuple[int, int]:
 def starts(plane: WorkingPlane, factor: int, length_px: int, squares: int) -> NDArray[np.intp]:
     """Return the first px of each square along an axis of a picture that is `length_px` long.
 
-    `factor` is the picture's level-0 px per px.
+    `factor` is the picture's level-0 px per px. A last square that holds no centre takes the last px.
     """
     centres = (np.arange(length_px) * 2 + 1) * factor // (2 * plane.factor_64ths)
     return np.minimum(np.searchsorted(centres, np.arange(squares)), length_px - 1)

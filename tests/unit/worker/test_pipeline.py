@@ -70,7 +70,7 @@ def test_nearly_every_drawn_cell_is_counted(reference: Seen) -> None:
     shift=st.tuples(st.integers(0, 15), st.integers(0, 15)),
     tiles_per_batch=st.integers(1, 9),
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_cells_do_not_depend_on_tile_size_grid_or_batches(
     slide: SlideReader, model: Model, reference: Seen, core_px: int, shift: tuple[int, int], tiles_per_batch: int
 ) -> None:
