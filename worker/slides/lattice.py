@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.geometry import LATTICE_PX
+from worker.geometry import LATTICE_PX, Box
 from worker.slides.scale import WorkingPlane
 
 Squares: TypeAlias = NDArray[np.float32]
@@ -42,6 +42,13 @@ def shares(mask: NDArray[np.bool_], plane: WorkingPlane, factor: int) -> Squares
     heights = np.diff(first_rows, append=mask.shape[0])
     widths = np.diff(first_columns, append=mask.shape[1])
     return np.asarray(covered / np.maximum(1, np.outer(heights, widths)), dtype=np.float32)
+
+
+def squares_of(box: Box, plane: WorkingPlane, factor: int) -> tuple[slice, slice]:
+    """Return the rows and columns of the squares that a box of a reduced picture meets."""
+    rows = slice(box.y * factor // plane.factor_64ths, -(-box.y_end * factor // plane.factor_64ths))
+    columns = slice(box.x * factor // plane.factor_64ths, -(-box.x_end * factor // plane.factor_64ths))
+    return rows, columns
 
 
 def of_px(squares: NDArray[np.bool_], plane: WorkingPlane, factor: int, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ Parts are squares that native tiles mostly divide: each tile of a slide without 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,24 +39,37 @@ def overview_at_most(source: PixelSource, factor: int) -> Overview:
     Raises:
         BadSlideError: when no part of it can be decoded, or more than MAX_UNREADABLE blocks cannot.
     """
-    level, downsample = coarsest_level(source.info, factor)
-    return _reduced(source, level, downsample, max(1, factor // downsample))
+    return _from_coarsest(source, factor, lambda downsample: max(1, factor // downsample))
 
 
 def overview_within(source: PixelSource, max_px: int) -> Overview:
     """Return an overview whose longer side has at most `max_px` px."""
     factor = -(-max(source.info.width_l0, source.info.height_l0) // max_px)
-    level, downsample = coarsest_level(source.info, factor)
-    return _reduced(source, level, downsample, -(-factor // downsample))
+    return _from_coarsest(source, factor, lambda downsample: -(-factor // downsample))
+
+
+def usable_levels(info: SlideInfo, factor: int) -> list[tuple[int, int]]:
+    """Return the levels that reduce by a whole number up to `factor`, and that number, the coarsest first."""
+    wholes = [(level, int(down)) for level, down in enumerate(info.level_downsamples) if down.is_integer()]
+    usable = [(level, down) for level, down in wholes if level == 0 or 1 < down <= factor]
+    return sorted(usable, key=lambda found: (-found[1], found[0]))
 
 
 def coarsest_level(info: SlideInfo, factor: int) -> tuple[int, int]:
     """Return the coarsest level that reduces by a whole number up to `factor`, and that number."""
-    best = (0, 1)
-    for level, downsample in enumerate(info.level_downsamples):
-        if downsample.is_integer() and best[1] < downsample <= factor:
-            best = (level, int(downsample))
-    return best
+    return usable_levels(info, factor)[0]
+
+
+def _from_coarsest(source: PixelSource, factor: int, by: Callable[[int], int]) -> Overview:
+    """Read the coarsest level that will do, or a finer one where that cannot be decoded."""
+    failed: BadSlideError | None = None
+    for level, downsample in usable_levels(source.info, factor):
+        try:
+            return _reduced(source, level, downsample, by(downsample))
+        except BadSlideError as error:
+            failed = error
+    assert failed is not None  # noqa: S101 - there is always level 0
+    raise failed
 
 
 def _reduced(source: PixelSource, level: int, downsample: int, by: int) -> Overview:

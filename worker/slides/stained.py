@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.slides.lattice import shape_of, starts
+from worker.slides.lattice import shape_of, squares_of, starts
 from worker.slides.overview import Overview
 from worker.slides.scale import WorkingPlane
 from worker.slides.slide import RgbImage
@@ -24,7 +24,10 @@ _BAND_PX = 2**20
 
 
 def stained_squares(overview: Overview, plane: WorkingPlane) -> NDArray[np.bool_]:
-    """Return (rows, columns) bool: the squares with anything stained, and their neighbours."""
+    """Return (rows, columns) bool: the squares with anything stained, or unknown, and their neighbours.
+
+    What of the overview could not be decoded is unknown: it is read at full size, and either counted or noted there.
+    """
     threshold = stain_threshold(overview.rgb)
     rows, columns = shape_of(plane)
     height, width = overview.rgb.shape[:2]
@@ -34,6 +37,8 @@ def stained_squares(overview: Overview, plane: WorkingPlane) -> NDArray[np.bool_
     )
     down = starts(plane, overview.factor, height, rows)
     stained = np.logical_or.reduceat(stained, down, axis=0)
+    for box in overview.unreadable:
+        stained[squares_of(box, plane, overview.factor)] = True
     return with_neighbours(stained)
 
 

@@ -8,7 +8,7 @@ from tests.support.slide_files import MemorySlide, pyramid, texture
 from worker.errors import BadSlideError
 from worker.geometry import Box
 from worker.slides import overview
-from worker.slides.overview import coarsest_level, overview_at_most, overview_within
+from worker.slides.overview import overview_at_most, overview_within, usable_levels
 from worker.slides.slide import RgbImage
 
 IMAGE = texture(530, 800)
@@ -17,7 +17,8 @@ PYRAMID = MemorySlide(pyramid(IMAGE, (1, 4, 16)))
 
 @pytest.mark.parametrize(("factor", "expected"), [(1, (0, 1)), (3, (0, 1)), (4, (1, 4)), (15, (1, 4)), (40, (2, 16))])
 def test_the_coarsest_level_up_to_the_factor_is_taken(factor: int, expected: tuple[int, int]) -> None:
-    assert coarsest_level(PYRAMID.info, factor) == expected
+    assert usable_levels(PYRAMID.info, factor)[0] == expected
+    assert usable_levels(PYRAMID.info, factor)[-1] == (0, 1)
 
 
 @pytest.mark.parametrize(("asked", "factor", "shape"), [(8, 8, (66, 100)), (15, 12, (44, 67)), (16, 16, (33, 50))])
@@ -103,3 +104,16 @@ def test_an_overview_without_any_pixel_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Torn, "torn", (Box(x=0, y=0, width=800, height=530),))
     with pytest.raises(BadSlideError, match="unreadable_region"):
         overview_at_most(Torn([IMAGE]), 8)
+
+
+def test_a_finer_level_stands_in_for_one_that_cannot_be_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = pyramid(IMAGE, (1, 4, 16))
+    monkeypatch.setattr(Torn, "read_lv", _without_the_coarsest)
+    assert overview_at_most(Torn(levels), 16).factor == 16
+    np.testing.assert_allclose(overview_at_most(Torn(levels), 16).rgb, levels[2], atol=2)
+
+
+def _without_the_coarsest(slide: Torn, level: int, box_lv: Box) -> RgbImage:
+    if level == 2:
+        raise BadSlideError("unreadable_region", "it cannot be decoded", "Upload the file again.")
+    return MemorySlide.read_lv(slide, level, box_lv)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
 from tests.support.slide_files import GLASS, MemorySlide, plane_of, pyramid
+from worker.errors import BadSlideError
 from worker.geometry import Box
 from worker.slides.countable import Reason, Reasons
 from worker.slides.plain_field import PlainField
@@ -143,3 +144,22 @@ def test_a_centroid_on_a_squares_border_belongs_to_the_next_square() -> None:
     assert readable.holds_mean(64 * 7 - 1, 0, 7)
     assert not readable.holds_mean(64 * 7, 0, 7)
     assert not readable.holds_mean(-1, 0, 7)
+
+
+class Torn(MemorySlide):
+    """A slide that cannot be decoded at one place of its glass, on any level."""
+
+    def read_lv(self, level: int, box_lv: Box) -> RgbImage:
+        """Fail where the box holds the place."""
+        factor = int(self.info.level_downsamples[level])
+        if box_lv.holds_mean(1500 // factor, 1300 // factor, 1):
+            raise BadSlideError("unreadable_region", "bad data", "Upload the file again.")
+        return super().read_lv(level, box_lv)
+
+
+@pytest.mark.parametrize("downsamples", [(1,), (1, 4, 16)])
+def test_what_cannot_be_decoded_is_not_taken_for_glass(downsamples: tuple[int, ...]) -> None:
+    slide = Torn(pyramid(smear(), downsamples))
+    plane = plane_of(slide.info, 64)
+    assert not squares_of(smear(), downsamples=downsamples).holds(1500, 1300)
+    assert readable_squares(LocalReader(slide), plane).holds(1500, 1300)
