@@ -52,13 +52,13 @@ _POOL, _WIDE_POOL = 5, 15  # squares of 16 µm a side
 def reasons_of(stained: Mask, marks: Marks, quality: Quality) -> Reasons:
     """Return the reason of each square; of several that hold, a later one in this order is named."""
     rim = marks.rim > _RIM_SHARE
-    blurred, sharp = _focus(quality)
+    blurred, sharp, judged = _focus(quality)
     reasons = np.zeros(stained.shape, dtype=np.uint8)
     for reason, squares in (
         (Reason.TOO_THIN, _too_thin(quality)),
         (Reason.GLASS, ~(stained | _specks(~stained))),
         (Reason.BLURRED, blurred),
-        (Reason.BUBBLE, rim | _enclosed(rim, sharp)),
+        (Reason.BUBBLE, rim | (_enclosed(rim, sharp, judged) & (quality.measured | ~stained))),
         (Reason.CROWDED, _crowded(quality, rim)),
         (Reason.INK, marks.ink > _INK_SHARE),
     ):
@@ -66,14 +66,14 @@ def reasons_of(stained: Mask, marks: Marks, quality: Quality) -> Reasons:
     return reasons
 
 
-def _focus(quality: Quality) -> tuple[Mask, Mask]:
-    """Return the squares that are out of focus, and those that are in focus for certain."""
+def _focus(quality: Quality) -> tuple[Mask, Mask, Mask]:
+    """Return the squares out of focus, those in focus for certain, and those of which that can be told."""
     fine, coarse = _pooled(quality.fine, 3), _pooled(quality.coarse, 3)
     judged = quality.measured & (coarse > _LEAST_CONTRAST * _pooled(quality.measured, 3))
     sharp = judged & (fine >= LEAST_SHARP * coarse)
     soft = quality.measured & (quality.sharpness < LEAST_SHARP)
     blurred = _grown(judged & ~sharp, to=soft, size=3)
-    return blurred | (ndimage.binary_fill_holes(blurred) & ~sharp), sharp
+    return blurred | (ndimage.binary_fill_holes(blurred) & ~sharp & quality.measured), sharp, judged
 
 
 def _crowded(quality: Quality, dark: Mask) -> Mask:
@@ -113,12 +113,12 @@ def _grown(found: Mask, *, to: Mask, size: int) -> Mask:
     return np.asarray(opened, dtype=np.bool_) | (near & to)
 
 
-def _enclosed(rim: Mask, sharp: Mask) -> Mask:
-    """Return what closed rims enclose where hardly anything is in focus: in a ring that a pen drew, cells are."""
+def _enclosed(rim: Mask, sharp: Mask, judged: Mask) -> Mask:
+    """Return what closed rims enclose where hardly any cell is in focus: in a ring that a pen drew, cells are."""
     holes = ndimage.binary_fill_holes(rim) & ~rim
     numbered, count = ndimage.label(holes)
-    in_focus = ndimage.mean(sharp, numbered, index=np.arange(1, count + 1)) if count else np.zeros(0)
-    return np.asarray(np.append(False, np.asarray(in_focus) < _BUBBLE_SHARP)[numbered])
+    in_focus, told = (np.bincount(numbered[seen], minlength=count + 1)[1:] for seen in (sharp, judged))
+    return np.asarray(np.append(False, in_focus < _BUBBLE_SHARP * np.maximum(told, 1))[numbered])
 
 
 def _specks(squares: Mask) -> Mask:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from worker.errors import BadSlideError
@@ -31,6 +32,14 @@ class Overview:
     factor: int  # level-0 px per px
     unreadable: tuple[Box, ...] = ()
     """Parts of it, in its own px, that could not be decoded; they have the slide's background colour."""
+
+
+def known_px(overview: Overview) -> NDArray[np.bool_]:
+    """Return (H, W) bool: the px that were decoded."""
+    known = np.ones(overview.rgb.shape[:2], dtype=np.bool_)
+    for box in overview.unreadable:
+        known[box.y : box.y_end, box.x : box.x_end] = False
+    return known
 
 
 def overview_at_most(source: PixelSource, factor: int) -> Overview:

@@ -21,7 +21,7 @@ from worker.slides.absorbance import glass_colour
 from worker.slides.countable import Reason, Reasons, reasons_of
 from worker.slides.lattice import of_px, shape_of
 from worker.slides.marks import Marks, marks_of
-from worker.slides.overview import Overview
+from worker.slides.overview import Overview, known_px
 from worker.slides.quality import measure
 from worker.slides.reader import SlideReader
 from worker.slides.scale import WorkingPlane
@@ -113,5 +113,7 @@ def _glass_between(overview: Overview, plane: WorkingPlane, stained: NDArray[np.
     """Return the colour of the glass among the cells: places that the scanner left out may be filled with white."""
     every = -(-max(overview.rgb.shape[:2]) // _GLASS_PX)  # a sample will do, and takes less memory
     among = of_px(stained, plane, overview.factor, overview.rgb.shape[:2])[::every, ::every]
+    if overview.unreadable:
+        among &= known_px(overview)[::every, ::every]
     sample = overview.rgb[::every, ::every]
     return glass_colour(sample[among][:, None] if among.any() else sample)

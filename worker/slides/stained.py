@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.slides.lattice import shape_of, squares_of, starts
-from worker.slides.overview import Overview
+from worker.slides.overview import Overview, known_px
 from worker.slides.scale import WorkingPlane
 from worker.slides.slide import RgbImage
 
@@ -28,7 +28,8 @@ def stained_squares(overview: Overview, plane: WorkingPlane) -> NDArray[np.bool_
 
     What of the overview could not be decoded is unknown: it is read at full size, and either counted or noted there.
     """
-    threshold = stain_threshold(overview.rgb)
+    rgb = overview.rgb
+    threshold = stain_threshold(rgb[known_px(overview)][None] if overview.unreadable else rgb)
     rows, columns = shape_of(plane)
     height, width = overview.rgb.shape[:2]
     across = starts(plane, overview.factor, width, columns)

@@ -175,3 +175,26 @@ def judged(slide: MemorySlide, mpp_um: float) -> Reasons:
 
 def test_a_readable_value_tells_its_share() -> None:
     assert Readable(reasons=np.array([[0, 1], [2, 0]], dtype=np.uint8)).share == 0.5
+
+
+@pytest.mark.parametrize(("fine", "expected"), [(0.5, Reason.COUNTABLE), (0.0, Reason.BUBBLE)])
+def test_a_frame_around_a_sparse_smear_is_a_bubble_only_where_its_cells_are_out_of_focus(
+    fine: float, expected: Reason
+) -> None:
+    rim = np.zeros((40, 40), dtype=np.float32)
+    rim[2, 2:38] = rim[37, 2:38] = rim[2:38, 2] = rim[2:38, 37] = 1
+    cells = np.zeros((40, 40), dtype=np.bool_)
+    cells[8:34:8, 8:34:8] = True
+    ones = cells.astype(np.float32)
+    measures = dict.fromkeys(("covered", "between", "between_od", "pale"), ones * 0.3)
+    found = quality.Quality(
+        measured=cells,
+        nuclear=ones * 0.1,
+        nuclear_od=ones * 0.1,
+        fine=ones * fine,
+        coarse=ones,
+        red_cell_od=0.3,
+        **measures,
+    )
+    seen = countable.reasons_of(cells, marks.Marks(ink=np.zeros_like(rim), rim=rim), found)
+    assert (seen[cells] == expected).all()

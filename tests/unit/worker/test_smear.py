@@ -163,3 +163,11 @@ def test_what_cannot_be_decoded_is_not_taken_for_glass(downsamples: tuple[int, .
     plane = plane_of(slide.info, 64)
     assert not squares_of(smear(), downsamples=downsamples).holds(1500, 1300)
     assert readable_squares(LocalReader(slide), plane).holds(1500, 1300)
+
+
+def test_what_cannot_be_decoded_does_not_change_how_the_rest_is_judged() -> None:
+    slide = Torn(pyramid(smear(), (1,)))
+    whole, torn = squares_of(smear(), downsamples=(1,)), readable_squares(LocalReader(slide), plane_of(slide.info, 64))
+    far = np.ones(whole.reasons.shape, dtype=np.bool_)
+    far[14:27, 14:27] = False  # the block that was given up, and about it
+    np.testing.assert_array_equal(torn.reasons[far], whole.reasons[far])
