@@ -52,6 +52,8 @@ def test_a_header_comes_back_as_it_went() -> None:
         ("level_sizes", [[900, 700], [-1, 5]]),
         ("level_downsamples", [1.0]),
         ("level_downsamples", [1.0, float("nan")]),
+        ("level_downsamples", [1.0, 5.0]),
+        ("level_sizes", [[900, 700], [450, 1500]]),
         ("whole_px_levels", [1, 0]),
         ("mpp_um", 1e9),
         ("background_rgb", [1, 2, 256]),

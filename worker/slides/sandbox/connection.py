@@ -60,13 +60,16 @@ class Connection:
         """How firmly the process is shut in."""
         return self._level
 
-    def ask(self, request: Mapping[str, Any], memory: Memory, read: Callable[[Fields], T]) -> T:
-        """Return what `read` makes of the answer; the request is repeated if the process dies over it."""
+    def ask(self, request: Mapping[str, Any], memory: Memory, read: Callable[[Fields], T], *, more_s: float = 0.0) -> T:
+        """Return what `read` makes of the answer; the request is repeated if the process dies over it.
+
+        `more_s` is how much longer than others this answer may take.
+        """
 
         def once() -> T:
             process = self._running()
             process.send(request, [memory.fd], within_s=self._wish.spec.deadline_s)
-            return read(self._answer(process, stream=0))
+            return read(self._answer(process, stream=0, more_s=more_s))
 
         return self._repeated(once)
 
@@ -157,9 +160,9 @@ class Connection:
             raise ServiceError("the slide's file has changed while it was read")
         self._level, self._header = reached.level, info
 
-    def _answer(self, process: spawn.SlideProcess, *, stream: int) -> Fields:
+    def _answer(self, process: spawn.SlideProcess, *, stream: int, more_s: float = 0.0) -> Fields:
         """Wait for the next answer of a stream, or for the one to a single request (0)."""
-        ends_at = time.monotonic() + self._wish.spec.deadline_s
+        ends_at = time.monotonic() + self._wish.spec.deadline_s + more_s
         while (left_s := ends_at - time.monotonic()) > 0:
             fields = Fields(process.receive(within_s=left_s))
             number = fields.whole("stream", 0, _MAX_STREAMS)

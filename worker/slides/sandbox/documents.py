@@ -41,13 +41,22 @@ def info_from(fields: Fields) -> SlideInfo:
         mpp_um=None if fields.message.get("mpp_um") is None else fields.number("mpp_um", *MPP_RANGE_UM),
         background_rgb=_rgb(fields, "background_rgb"),
     )
-    if not levels or sizes[0] != (info.width_l0, info.height_l0):
+    if not levels or sizes[0] != (info.width_l0, info.height_l0) or not _is_pyramid(info):
         raise MisbehavedError("the sizes of a slide contradict each other")
     try:
         check_limits(info.level_sizes)
     except BadSlideError as error:
         raise MisbehavedError("the slide is over its limits") from error
     return info
+
+
+def _is_pyramid(info: SlideInfo) -> bool:
+    """Tell whether levels are about as large as their reductions say: memory is set aside by that."""
+    return all(
+        (side - 1) * downsample <= 2 * full
+        for size, downsample in zip(info.level_sizes, info.level_downsamples, strict=True)
+        for side, full in zip(size, (info.width_l0, info.height_l0), strict=True)
+    )
 
 
 def boxes_from(fields: Fields, name: str, *, most: int, width: int, height: int) -> tuple[Box, ...]:

@@ -32,6 +32,8 @@ _SETS = frozenset({".mrxs", ".vms", ".vmu", ".dcm", ""})
 _READ_AHEAD = WAITING_TILES + 2
 """Slots beside one per thread: one is being looked at, one was just let go of, the others are finished and wait."""
 _MAX_OVERVIEW_BYTES = 2**32
+_SLOWEST_PX_S = 2e6
+"""What any decoder manages of a slide in a second, on the slowest machine thought of."""
 
 
 def open_sandboxed(path: Path, *, threads: int = 1, spec: SandboxSpec | None = None) -> SandboxedReader:
@@ -153,7 +155,9 @@ class SandboxedReader:
                 torn = documents.boxes_from(fields, "unreadable", most=MAX_UNREADABLE, **size)
                 return Overview(rgb=rgb, factor=fields.whole("factor", 1, MAX_SIDE_PX), unreadable=torn)
 
-            return self._connection.ask(request, memory, overview)
+            # Without a pyramid an overview reads the whole slide, in one answer.
+            more_s = self.info.width_l0 * self.info.height_l0 / _SLOWEST_PX_S
+            return self._connection.ask(request, memory, overview, more_s=more_s)
 
     def _stream(self, request: dict[str, Any], boxes: tuple[Box, ...]) -> Generator[RgbImage | BadSlideError]:
         """Yield the tiles that one process reads; raises one of FAULTS when it dies, ReplacedError when it has."""
