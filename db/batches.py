@@ -14,7 +14,7 @@ from db.cell_tables import area, tile_defect
 from db.cell_tables import batch as batch_table
 from db.errors import BadOutputError, NotAllowedError
 from db.records import NOT_COUNTED, Batch, Claim, Plan
-from db.run_tables import run, run_count
+from db.run_tables import SANDBOXES, run, run_count
 from db.session import transact
 from db.steps import in_seconds
 from db.tables import slide
@@ -50,6 +50,9 @@ def store_plan(engine: Engine, claim: Claim, plan: Plan) -> frozenset[int]:
             conn.execute(update(run).where(run.c.id == claim.run_id).values(_plan_values(plan)))
             _replace_areas(conn, claim.run_id, plan)
             conn.execute(update(slide).where(slide.c.id == row.slide_id).values(sha256=plan.sha256))
+        elif row.sandbox and plan.sandbox:  # of several holders the least firmly shut in one is told
+            weaker = min(row.sandbox, plan.sandbox, key=SANDBOXES.index)
+            conn.execute(update(run).where(run.c.id == claim.run_id).values(sandbox=weaker))
         written = select(batch_table.c.no).where(batch_table.c.run_id == claim.run_id)
         return frozenset(conn.execute(written).scalars())
 

@@ -23,6 +23,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from db.columns import count, metadata, moment, one_of, own_id, words
 from db.records import CellClass, RunState
 
+SANDBOXES = ("weak", "strong", "full")
+"""How firmly a slide is shut in while it is read, the least firm first."""
+
 run = Table(
     "run",
     metadata,
@@ -60,7 +63,7 @@ run = Table(
     UniqueConstraint("slide_id", "model_version_id"),
     one_of("state", RunState),
     one_of("mpp_source", ("header", "sidecar", "site", "estimated")),
-    one_of("sandbox", ("full", "strong", "weak")),
+    one_of("sandbox", SANDBOXES),
     CheckConstraint("releases >= 0 AND releases <= attempt AND attempt - releases <= max_attempts", name="attempts"),
     CheckConstraint("max_attempts > 0", name="max_attempts"),
     CheckConstraint("n_batches >= 0 AND n_cells >= 0", name="totals"),

@@ -152,6 +152,12 @@ def test_what_is_known_of_a_reading_is_reported(lab: Engine, claim: Claim) -> No
     assert scalar(lab, "SELECT count(*) FROM area") == 0
 
 
+def test_of_several_holders_the_weakest_sandbox_is_told(lab: Engine, claim: Claim) -> None:
+    for reached, told in (("full", "full"), ("weak", "weak"), ("strong", "weak")):
+        runs.store_plan(lab, claim, replace(plan(n_batches=2, digest="plan-2"), sandbox=reached))
+        assert scalar(lab, "SELECT sandbox FROM run") == told
+
+
 def test_a_defect_stands_and_falls_with_its_batch(lab: Engine, claim: Claim) -> None:
     torn = TileDefect(
         tile_no=7, x_l0=0, y_l0=64, width_l0=1024, height_l0=960, code="unreadable_region", cause="bad data"

@@ -33,7 +33,7 @@ def upgrade() -> None:
         "ALTER TABLE run ADD COLUMN mpp_error_um DOUBLE PRECISION, ADD COLUMN reader TEXT, ADD COLUMN sandbox TEXT,"
         " ADD COLUMN area_shares JSONB, ADD COLUMN stain_profile JSONB, DROP CONSTRAINT ck_run_mpp_source,"
         f" ADD CONSTRAINT ck_run_mpp_source CHECK ({_SOURCES_NOW}),"
-        " ADD CONSTRAINT ck_run_sandbox CHECK (sandbox IN ('full', 'strong', 'weak')),"
+        " ADD CONSTRAINT ck_run_sandbox CHECK (sandbox IN ('weak', 'strong', 'full')),"
         " ADD CONSTRAINT ck_run_mpp_error_um CHECK (mpp_error_um >= 0 AND mpp_error_um < 'Infinity')"
     )
     op.execute(
