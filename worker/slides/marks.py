@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.slides.absorbance import densities
+from worker.slides.absorbance import densities, greatest, least
 from worker.slides.lattice import Squares, shares
 from worker.slides.overview import Overview
 from worker.slides.scale import WorkingPlane
@@ -37,11 +37,11 @@ def marks_of(overview: Overview, plane: WorkingPlane, glass: Rgb) -> Marks:
         band = slice(top, top + 1024)
         density = densities(overview.rgb[band], glass)
         red, green, blue = density[..., 0], density[..., 1], density[..., 2]
-        least, most = density.min(axis=2), density.max(axis=2)
-        rim[band] = (least > 0.8) & (most - least < 0.35 * most)
+        low, most = least(density), greatest(density)
+        rim[band] = (low > 0.8) & (most - low < 0.35 * most)
         cold = (red > 0.5) & (green < 0.7 * red)
         hot = (green > 0.9) & (blue > 0.7 * green) & (red < 0.3 * green)
-        ink[band] = cold | hot | (rim[band] & (least > 0.9))
+        ink[band] = cold | hot | (rim[band] & (low > 0.9))
     size = max(1, round(_STROKE_UM / (overview.factor * plane.scale.mpp_um)))
     return Marks(
         ink=shares(_opened(ink, size), plane, overview.factor),

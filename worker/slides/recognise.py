@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from worker.errors import BadSlideError
 from worker.geometry import Box
-from worker.slides.absorbance import Densities, densities, glass_colour
+from worker.slides.absorbance import Densities, densities, glass_colour, greatest, least
 from worker.slides.overview import Overview
 from worker.slides.reader import SlideReader, each_readable
 from worker.slides.slide import RgbImage
@@ -89,7 +89,7 @@ def look_at(reader: SlideReader) -> Look:
     dyed = _dyed(density)
     fields = [densities(field, glass) for field in _fields(reader, overview, dyed)]
     nuclear, haematoxylin, eosin = _histology(fields)
-    darkest, brightest = overview.rgb.min(axis=2), overview.rgb.max(axis=2)
+    darkest, brightest = least(overview.rgb), greatest(overview.rgb)
     return Look(
         dark=float((brightest < _DARK).mean()),
         bright=float((darkest > _BRIGHT).mean()),
@@ -104,14 +104,14 @@ def look_at(reader: SlideReader) -> Look:
 def _dyed(density: Densities) -> NDArray[np.bool_]:
     """Return the pixels in the colours of a blood stain; grey dust, shadows and most pens are none."""
     red, green, blue = density[..., 0], density[..., 1], density[..., 2]
-    hue = density.max(axis=2) - density.min(axis=2)
+    hue = greatest(density) - least(density)
     pen = (green < 0.7 * red) | (blue > 1.6 * green + 0.1) | ((green > 1.2) & (red < 0.25 * green))
-    return np.asarray((green > _STAINED_OD) & (hue > 0.3 * density.max(axis=2)) & ~pen)
+    return np.asarray((green > _STAINED_OD) & (hue > 0.3 * greatest(density)) & ~pen)
 
 
 def _black(density: Densities) -> NDArray[np.bool_]:
-    deepest = density.max(axis=2)
-    return np.asarray((density.min(axis=2) > 0.7) & (deepest - density.min(axis=2) < 0.3 * deepest))
+    deepest = greatest(density)
+    return np.asarray((least(density) > 0.7) & (deepest - least(density) < 0.3 * deepest))
 
 
 def _fields(reader: SlideReader, overview: Overview, dyed: NDArray[np.bool_]) -> Iterator[RgbImage]:
