@@ -142,7 +142,14 @@ def _code(error: Exception) -> str:
 def _read(claim: Claim, bench: Bench) -> None:
     with (
         Heartbeat(bench.engine, claim, every_s=bench.settings.heartbeat_s) as heart,
-        staged(bench.store, claim.obj, bench.cache, files=claim.files, sha256=claim.sha256) as file,
+        staged(
+            bench.store,
+            claim.obj,
+            bench.cache,
+            files=claim.files,
+            sha256=claim.sha256,
+            check=lambda: _check_going_on(heart, bench),
+        ) as file,
     ):
         heart.check()
         model = bench.load_model(claim.model_name)
@@ -158,6 +165,13 @@ def _read(claim: Claim, bench: Bench) -> None:
             plan = pipeline.plan_slide(reader, model, spec, sha256=file.sha256)
             _write(claim, bench, heart, reader, plan, model)
     leases.finish(bench.engine, claim, decide)
+
+
+def _check_going_on(heart: Heartbeat, bench: Bench) -> None:
+    """Raise FencedError when the claim is lost, _StoppingError when the worker shuts down."""
+    heart.check()
+    if bench.stopping():
+        raise _StoppingError
 
 
 def _opened(path: Path, settings: WorkerSettings) -> SandboxedReader:

@@ -9,7 +9,7 @@ the plain names that their index uses.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,17 +43,19 @@ def staged(
     files: Sequence[StoredObject] = (),
     sha256: str | None = None,
     progress: Progress | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[StagedFile]:
     """Give the slide as local files that stay while the context is open.
 
     files: the objects of a slide of several files, its index among them; empty: the slide is `obj` alone.
     sha256: what the slide had when it was first read; a copy that differs is thrown away.
+    check: called while another one brings the same slide; what it raises ends the waiting.
     Raises NoSpaceError when it does not fit beside what is being read, ObjectChangedError, ServiceError, and
     BadSlideError for a set whose files cannot be laid out.
     """
     wanted = Wanted(obj=obj, files=tuple(files))
     with _disk_trouble():
-        hold, whole = _obtained(store, wanted, cache, progress)
+        hold, whole = _obtained(store, wanted, cache, progress, check)
     try:
         if sha256 not in (None, whole.sha256):
             with _disk_trouble(), opened(cache) as room:
@@ -86,12 +88,15 @@ def prefetch(store: ObjectStore, obj: StoredObject, cache: CacheSpec, *, files: 
         return False
 
 
-def _obtained(store: ObjectStore, wanted: Wanted, cache: CacheSpec, progress: Progress | None) -> tuple[Hold, Whole]:
+def _obtained(
+    store: ObjectStore, wanted: Wanted, cache: CacheSpec, progress: Progress | None, check: Callable[[], None]
+) -> tuple[Hold, Whole]:
     """Return the slide with a shared lock on it, after bringing it or waiting for who does."""
     while True:
         with opened(cache) as room:
             hold = room.take(wanted)
         if hold is None:
+            check()
             time.sleep(_POLL_S)
             continue
         if hold.whole:

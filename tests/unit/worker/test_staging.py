@@ -503,3 +503,23 @@ def _held(cache: CacheSpec) -> int:
 
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_who_waits_for_anothers_download_can_be_called_off(store: CountingStore, cache: CacheSpec) -> None:
+    obj = _put(store, "a.svs")
+    store.pause_s = 2.0
+
+    class CalledOffError(Exception):
+        pass
+
+    def call_off() -> None:
+        raise CalledOffError
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(prefetch, store, obj, cache)
+        while not list(cache.folder.glob("slides/*")):
+            time.sleep(0.01)
+        with pytest.raises(CalledOffError), staged(store, obj, cache, check=call_off):
+            pass
+        assert not first.done()
+        assert first.result()
