@@ -57,11 +57,6 @@ class ColourProfile:
     to_srgb: ToSrgb | None = None  # where it is applied; may be called from several threads
 
 
-def converter(icc: bytes | None) -> ToSrgb | None:
-    """Return what turns (H, W, 3) uint8 RGB of a file with this profile into sRGB; None where nothing is to be done."""
-    return read_profile(icc).to_srgb
-
-
 def read_profile(icc: bytes | None) -> ColourProfile:
     """Judge an embedded ICC profile; whatever is in it, this returns."""
     if not icc:

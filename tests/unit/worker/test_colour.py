@@ -12,7 +12,7 @@ from PIL import ImageCms
 from tests.support.icc_profiles import SRGB_PRIMARIES, matrix_profile
 from tests.support.slide_files import texture
 from worker.slides import colour
-from worker.slides.colour import MAX_PROFILE_BYTES, ProfileUse, ToSrgb, converter, read_profile
+from worker.slides.colour import MAX_PROFILE_BYTES, ProfileUse, ToSrgb, read_profile
 from worker.slides.slide import RgbImage
 
 GAMMA_18 = matrix_profile(gamma=1.8)
@@ -20,7 +20,7 @@ RED_AND_BLUE_SWAPPED = matrix_profile(SRGB_PRIMARIES[::-1], gamma=2.2)
 
 
 def conversion(icc: bytes) -> ToSrgb:
-    found = converter(icc)
+    found = read_profile(icc).to_srgb
     assert found is not None
     return found
 
@@ -73,7 +73,7 @@ def test_srgb_and_no_profile_leave_the_pixels_alone() -> None:
     assert read_profile(srgb).use is ProfileUse.SRGB
     assert read_profile(None).use is ProfileUse.ABSENT
     assert read_profile(b"").use is ProfileUse.ABSENT
-    assert converter(srgb) is None
+    assert read_profile(srgb).to_srgb is None
 
 
 @pytest.mark.parametrize(
