@@ -5,7 +5,8 @@ MarrowlineError
 ├── ServiceError        a server is at fault: retry later with back-off
 │   ├── StoreRefusedError   the bucket answers and refuses: credentials, permissions or settings
 │   ├── NoSpaceError    this machine's cache has no room for the slide now: retry, no attempt is counted
-│   └── SandboxError    this machine cannot shut slides in as firmly as it is asked to
+│   ├── SandboxError    this machine cannot shut slides in as firmly as it is asked to
+│   └── ReaderStuckError    a slide's reader gave no answer in time: the file's fault, or that of a stalled disk
 ├── ObjectChangedError  the stored object is not the registered version any more: the next listing decides
 ├── ModelError          weights are absent, altered or do not fit: fix the installation
 └── BadRequestError     a sidecar, key or argument is not valid
@@ -46,6 +47,10 @@ class NoSpaceError(ServiceError):
 
 class SandboxError(ServiceError):
     """This machine cannot give the sandbox that slides are to be read in."""
+
+
+class ReaderStuckError(ServiceError):
+    """A slide's reader gave no answer in time, twice: retry, and the last attempt quarantines the slide."""
 
 
 class ObjectChangedError(MarrowlineError):

@@ -226,8 +226,13 @@ class _BadReader(LocalReader):
         return super().tile(plane, box_work, background, out=out)
 
     def misbehave(self) -> None:
-        """Do it, unless the name says once and another process has done it before."""
-        if self._when == "once" and self._process_no > 1:
+        """Do it, unless the name says once and another process has done it, or second and this is another one.
+
+        The first process before a second that does it gives no answer.
+        """
+        if (self._when, self._process_no) == ("second", 1):
+            time.sleep(5)
+        if self._process_no > {"once": 1, "second": 2}.get(self._when, self._process_no):
             return
         match self._what:
             case "kill":

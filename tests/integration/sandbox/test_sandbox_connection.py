@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.sandbox_probe import command
 from tests.support.slide_files import texture
-from worker.errors import BadSlideError, ServiceError
+from worker.errors import BadSlideError, ReaderStuckError, ServiceError
 from worker.geometry import Box
 from worker.slides.sandbox.connection import Connection
 from worker.slides.sandbox.faults import ReaderBugError
@@ -81,7 +81,6 @@ def test_one_death_is_forgiven_and_the_request_repeated(opened: Opener, what: st
     [
         ("kill-11", "reader_crashed", "crashed, twice (SIGSEGV)"),
         ("kill-31", "reader_crashed", "as an attack would, twice (SIGSYS)"),
-        ("sleep-5", "reader_stuck", "no answer within 0.5 s, twice"),
         ("lie-0", "reader_crashed", "sent what no reader sends"),
         ("shout-0", "reader_crashed", "sent what no reader sends"),
         ("chatter-0", "reader_crashed", "sent what no reader sends"),
@@ -95,6 +94,16 @@ def test_the_second_death_is_the_slides_fault(opened: Opener, what: str, code: s
     assert caught.value.code == code
     assert cause in caught.value.cause
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("deaths", ["sleep-5-always", "sleep-5-always-open"])
+def test_no_answer_twice_may_be_the_disks_fault_and_is_transient(opened: Opener, deaths: str) -> None:
+    with pytest.raises(ReaderStuckError, match=r"no answer within 0\.5 s, twice"):
+        opened(deaths).region(0, BAD)
+
+
+def test_a_missed_deadline_does_not_count_as_a_crash(opened: Opener) -> None:
+    np.testing.assert_array_equal(opened("kill-11-second").region(0, BAD), shown(BAD))
 
 
 def test_a_slide_that_crashes_as_it_is_opened_is_refused(opened: Opener) -> None:

@@ -1,16 +1,17 @@
 """The worker's side of one slide's process, which is replaced when it dies: requests, answers and ends.
 
-Two deaths by the same slide are the slide's fault; an end from outside is not.
+Two deaths by the same slide are the slide's fault; an end from outside is not. An answer that does not come may be
+either: it is asked for once more, and after that the run is tried again later.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
-from worker.errors import BadSlideError, ServiceError
+from worker.errors import BadSlideError, ReaderStuckError, ServiceError
 from worker.slides.sandbox import documents, faults, spawn
 from worker.slides.sandbox.memory import Memory
 from worker.slides.sandbox.messages import Fields, GoneError, MisbehavedError
@@ -41,7 +42,7 @@ class Connection:
         self._start = start
         self._closed = False
         self._process: spawn.SlideProcess | None = None
-        self._deaths = 0
+        self._deaths: Counter[type[Exception]] = Counter()  # by what they mean
         self._last_stream = 0  # streams are numbered through all processes; 0 stands for single answers
         self._kept: deque[Fields] = deque()  # answers of the stream that came while a single one was waited for
         self._header: SlideInfo | None = None
@@ -94,7 +95,8 @@ class Connection:
         """Take the process away after one of FAULTS.
 
         Raises:
-            BadSlideError: `reader_crashed` or `reader_stuck`, when the slide has killed its process before.
+            BadSlideError: `reader_crashed`, when the slide has killed its process before.
+            ReaderStuckError: when it is the second that did not answer in time.
             ServiceError: when something else ended it.
         """
         process, self._process = self._process, None
@@ -103,8 +105,8 @@ class Connection:
         if process:
             process.close()
         error = self._meaning(fault, ended)
-        self._deaths += 1
-        if self._deaths >= _MAX_DEATHS or not isinstance(error, BadSlideError):
+        self._deaths[type(error)] += 1
+        if self._deaths[type(error)] >= _MAX_DEATHS or not isinstance(error, (BadSlideError, ReaderStuckError)):
             raise error from fault
 
     def close(self) -> None:

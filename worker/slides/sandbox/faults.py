@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import Any
 
-from worker.errors import BadSlideError, MarrowlineError, ServiceError
+from worker.errors import BadSlideError, MarrowlineError, ReaderStuckError, ServiceError
 from worker.slides.sandbox import documents
 from worker.slides.sandbox.messages import Fields
 
@@ -88,12 +88,11 @@ def crashed(number: int) -> BadSlideError:
     )
 
 
-def stuck(deadline_s: float) -> BadSlideError:
-    """Return the error for a slide that twice did not answer in time."""
-    return BadSlideError(
-        "reader_stuck",
-        f"its reader gave no answer within {deadline_s:g} s, twice",
-        "Export the slide again; a slow disk is helped by a longer deadline in the settings.",
+def stuck(deadline_s: float) -> ReaderStuckError:
+    """Return the error for a slide that twice did not answer in time; a stalled disk looks just like a bad file."""
+    return ReaderStuckError(
+        f"the slide's reader gave no answer within {deadline_s:g} s, twice: the file is damaged, or this machine or "
+        "its disk is too slow (MARROWLINE_READ_DEADLINE_S allows more time)"
     )
 
 
