@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -13,11 +14,17 @@ from worker.drawing.cells import CellSprite
 from worker.drawing.grid import Bitmap
 from worker.errors import BadRequestError
 
+PAIRS_AND_TRIPLES: Mapping[int, float] = MappingProxyType({2: 0.7, 3: 0.3})
+"""Cells per clump and how often each number comes up, as in a smear that is spread well."""
+
 _TRIES = 600
 """Random places tried for one clump before the field counts as full."""
 
 _TOUCH_PX = 4
 """Pixels of cytoplasm that touching cells share at least."""
+
+_DIRECTIONS = 12
+"""Ways tried from which a further cell may come to a clump."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,13 +54,22 @@ class Laid:
         return replace(self, left=self.left + dx, top=self.top + dy)
 
 
-def clumped(rng: np.random.Generator, sprites: Sequence[CellSprite], touching: float) -> list[tuple[Laid, ...]]:
-    """Split sprites into clumps of two or three until a share `touching` of them lies in one; the rest lie alone."""
+def clumped(
+    rng: np.random.Generator,
+    sprites: Sequence[CellSprite],
+    touching: float,
+    sizes: Mapping[int, float] = PAIRS_AND_TRIPLES,
+) -> list[tuple[Laid, ...]]:
+    """Split sprites into clumps until a share `touching` of them lies in one; the rest lie alone.
+
+    Args:
+        sizes: cells per clump, with weights; a rest of such a size is one clump, a smaller one lies alone.
+    """
     order = [sprites[i] for i in rng.permutation(len(sprites))]
     to_join = round(touching * len(order))
     clumps = []
-    while to_join >= 2 and len(order) >= 2:
-        size = 3 if to_join >= 3 and len(order) >= 3 and (to_join == 3 or rng.random() < 0.3) else 2
+    while to_join >= min(sizes):
+        size = _size(rng, to_join, sizes)
         clumps.append(_joined(rng, [order.pop() for _ in range(size)]))
         to_join -= size
     return [*clumps, *((Laid(sprite=sprite, left=0, top=0),) for sprite in order)]
@@ -77,6 +93,15 @@ def placed(
         centres[index] = dx, dy
         laid.extend(one.moved(dx, dy) for one in clump)
     return laid
+
+
+def _size(rng: np.random.Generator, to_join: int, sizes: Mapping[int, float]) -> int:
+    """Draw how many of the cells left to join are the next clump."""
+    if to_join in sizes:
+        return to_join
+    fitting = [size for size in sorted(sizes, reverse=True) if size <= to_join]
+    ends = np.cumsum([sizes[size] for size in fitting])
+    return fitting[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))]
 
 
 def _free_place(
@@ -110,13 +135,24 @@ def _joined(rng: np.random.Generator, sprites: Sequence[CellSprite]) -> tuple[La
     clump = [Laid(sprite=sprites[0], left=0, top=0, touching=True)]
     angle = float(rng.uniform(0, 2 * np.pi))
     for sprite in sprites[1:]:
-        clump.append(_pushed(clump, sprite, angle))
+        angle, laid = _added(clump, sprite, angle)
+        clump.append(laid)
         angle += float(rng.choice([-1, 1])) * float(rng.uniform(0.8, 2.0))
     return tuple(clump)
 
 
-def _pushed(clump: Sequence[Laid], sprite: CellSprite, angle: float) -> Laid:
-    """Return the sprite at the first distance, coming from outside, where it touches; nuclei stay clear."""
+def _added(clump: Sequence[Laid], sprite: CellSprite, angle: float) -> tuple[float, Laid]:
+    """Push a sprite against the last of a clump, from the next free direction where others are in the way."""
+    for turn in range(_DIRECTIONS):
+        turned = angle + 2 * np.pi * turn / _DIRECTIONS
+        laid = _pushed(clump, sprite, turned)
+        if laid is not None:
+            return turned, laid
+    raise BadRequestError("a nucleus wider than its cell cannot be laid beside others")
+
+
+def _pushed(clump: Sequence[Laid], sprite: CellSprite, angle: float) -> Laid | None:
+    """Return the sprite at the first distance, coming from outside, where it touches; None where nuclei would meet."""
     height, width = sprite.cell.shape
     anchor_x, anchor_y = clump[-1].centre
     far = round(clump[-1].radius_px + float(np.hypot(height, width)) / 2) + 2
@@ -129,8 +165,6 @@ def _pushed(clump: Sequence[Laid], sprite: CellSprite, angle: float) -> Laid:
         best = here
         if max(_shared(a.sprite.cell, b.sprite.cell, a, b) for a, b in ((o, here) for o in clump)) >= _TOUCH_PX:
             break
-    if best is None:
-        raise BadRequestError("two nuclei wider than their cells cannot be laid side by side")
     return best
 
 

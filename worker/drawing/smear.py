@@ -12,7 +12,7 @@ from db.records import NOT_COUNTED, CellClass
 from worker.drawing.cells import draw_cell
 from worker.drawing.field import empty_glass, lay_cell, photograph
 from worker.drawing.grid import Pixels
-from worker.drawing.placement import Laid, clumped, placed
+from worker.drawing.placement import PAIRS_AND_TRIPLES, Laid, clumped, placed
 from worker.drawing.stain import Stain
 from worker.drawing.surroundings import pour_red_cells, strew_small
 from worker.drawing.truth import SlideTruth, TrueCell
@@ -37,7 +37,8 @@ class SmearSpec:
     seed: int
     composition: Mapping[CellClass, int]  # exact numbers of nucleated cells
     stain: Stain | None = None  # None: sampled from the seed
-    touching: float = 0.1  # share of the nucleated cells that lie in clumps of two or three
+    touching: float = 0.1  # share of the nucleated cells that lie in clumps
+    clump_sizes: Mapping[int, float] = field(default_factory=lambda: dict(PAIRS_AND_TRIPLES))  # cells, weight
     red_cells_per_mm2: float = 6000.0
     platelets_per_mm2: float = 150.0
     deposits_per_mm2: float = 4.0
@@ -50,6 +51,8 @@ class SmearSpec:
             raise BadRequestError(f"not nucleated cells, or a negative number of them: {', '.join(wrong)}")
         if not 0.0 <= self.touching <= 1.0:
             raise BadRequestError(f"touching is a share from 0 to 1, not {self.touching}")
+        if not self.clump_sizes or min(self.clump_sizes) < 2 or min(self.clump_sizes.values()) <= 0:
+            raise BadRequestError("a clump has two cells or more, and each size of clump a weight above 0")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,7 +103,7 @@ def _lay(
     size = (spec.width_px, spec.height_px)
     classes = [name for name, count in spec.composition.items() for _ in range(count)]
     sprites = [draw_cell(name, rng, mpp_um=spec.mpp_um, stain=stain) for name in classes]
-    clumps = clumped(rng, sprites, spec.touching)
+    clumps = clumped(rng, sprites, spec.touching, spec.clump_sizes)
     for _ in range(spec.smudges):
         sprite = draw_cell(CellClass.SMUDGE, rng, mpp_um=spec.mpp_um, stain=stain)
         clumps.append((Laid(sprite=sprite, left=0, top=0),))

@@ -83,6 +83,29 @@ def test_stated_share_touches(smear: DrawnSmear) -> None:
         assert set(np.unique(smear.cells[grown])) - {0, number}
 
 
+def test_clumps_have_the_sizes_asked_for() -> None:
+    cells = {CellClass.LYMPHOCYTE: 10, CellClass.MONOCYTE: 7, CellClass.NEUTROPHIL: 8}
+    spec = replace(SPEC, composition=cells, touching=1.0, clump_sizes={4: 1.0, 5: 1.0}, smudges=0)
+    smear = draw_smear(spec)
+    count, clumps = cv2.connectedComponents((smear.cells > 0).astype(np.uint8))
+    sizes = [len(np.unique(smear.cells[clumps == number])) for number in range(1, count)]
+    assert set(sizes) - {1} == {4, 5}
+    assert sizes.count(1) == sum(not cell.touching for cell in smear.truth) < 4
+
+
+def test_a_rest_too_small_for_a_clump_lies_alone() -> None:
+    spec = replace(SPEC, composition={CellClass.LYMPHOCYTE: 5}, touching=1.0, clump_sizes={3: 1.0}, smudges=0)
+    assert sum(cell.touching for cell in draw_smear(spec).truth) == 3
+
+
+def test_usual_clumps_are_drawn_as_before_their_sizes_could_be_chosen(smear: DrawnSmear) -> None:
+    again = draw_smear(replace(SPEC, clump_sizes={2: 0.7, 3: 0.3}))
+    assert np.array_equal(smear.cells, again.cells)
+    # The truth of seed 5 as it was when clumps were always of two or three.
+    places = [(cell.x_l0, cell.y_l0) for cell in (smear.truth[0], smear.truth[-1])]
+    assert np.allclose(places, [(734.39, 383.52), (369.02, 746.25)], atol=0.01)
+
+
 def test_cells_that_do_not_touch_lie_apart(smear: DrawnSmear) -> None:
     alone = [number for number, cell in enumerate(smear.truth, start=1) if not cell.touching]
     for number in alone:
@@ -141,6 +164,8 @@ def test_too_many_cells_are_refused() -> None:
         ({"composition": {CellClass.MONOCYTE: -1, CellClass.LYMPHOCYTE: 3}}, "negative.*monocyte"),
         ({"composition": {CellClass.MONOCYTE: 70_000}}, "65535"),
         ({"touching": 1.5}, "share from 0 to 1"),
+        ({"clump_sizes": {1: 1.0}}, "two cells or more"),
+        ({"clump_sizes": {2: 0.0}}, "weight above 0"),
     ],
 )
 def test_wrong_specs_are_refused(change: dict[str, object], message: str) -> None:
