@@ -26,12 +26,12 @@ from rich.table import Table
 from tests.support.fuzz_slides import Sound, altered, plane_of, sound_files
 from worker.errors import BadSlideError
 from worker.geometry import Box
-from worker.slides.reader import UNREADABLE
 from worker.slides.sandbox import spawn
 from worker.slides.sandbox.connection import Connection
 from worker.slides.sandbox.reader import SandboxedReader, wish_for
 from worker.slides.sandbox.spec import SandboxSpec
 from worker.slides.slide import RgbImage
+from worker.slides.torn import UNREADABLE
 
 SEED = 2026
 DEADLINE_S = 10.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -12,16 +13,19 @@ from PIL import Image
 
 from worker.geometry import Box
 from worker.slides.lattice import Squares, shape_of, starts
-from worker.slides.overview import coarsest_level
+from worker.slides.overview import coarsest_level, reduced_box
 from worker.slides.reader import SlideReader
 from worker.slides.scale import WorkingPlane
-from worker.slides.slide import RgbImage, SlideInfo
+from worker.slides.slide import Rgb, RgbImage, SlideInfo
+from worker.slides.torn import read_pieces
 
 MARGIN_PX = 24
 _MAP_UM = 1.0
 _BLOCK_PX = 1024
 _REGION_PX = 4096
 """A reader hands out no wider regions."""
+_PIECE_PX = 256
+"""Level px on a side of what is given up where a block cannot be decoded: a native tile of most scanners."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,13 @@ class Block:
         pixels = np.outer(np.diff(self.row_ends), np.diff(self.column_ends))
         return np.asarray(sums / np.maximum(1, pixels), dtype=np.float32)
 
+    def away_from(self, torn: Iterable[Box]) -> NDArray[np.bool_]:
+        """Return (rows, columns) bool: the squares that no filter brings into touch with boxes of the picture."""
+        away = np.ones((len(self.row_ends) - 1, len(self.column_ends) - 1), dtype=np.bool_)
+        for box in torn:
+            away[_near(self.row_ends, box.y, box.y_end), _near(self.column_ends, box.x, box.x_end)] = False
+        return away
+
 
 def block_map(info: SlideInfo, plane: WorkingPlane) -> BlockMap:
     """Return how a slide is reduced to 1 µm per px, or to a little less."""
@@ -85,14 +96,27 @@ def blocks(reduced: BlockMap, wanted: NDArray[np.bool_]) -> Iterator[Block]:
                 yield _block(reduced, rows, columns)
 
 
-def read_block(reader: SlideReader, reduced: BlockMap, block: Block) -> RgbImage:
-    """Return a block's picture, margin included, each px the mean of its level px.
+def read_block(
+    reader: SlideReader, reduced: BlockMap, block: Block, fill: Rgb, *, retried: bool = True
+) -> tuple[RgbImage, tuple[Box, ...]]:
+    """Return a block's picture, margin included, each px the mean of its level px, and the boxes of it that are torn.
 
-    Raises:
-        BadSlideError: `unreadable_region`.
+    What cannot be decoded has the colour `fill`: small pieces, or the whole block where it is not to be `retried`.
+    Raises BadSlideError of other kinds than `unreadable_region`.
     """
-    rgb = reader.region(reduced.level, block.box_lv)
-    return rgb if reduced.by == 1 else np.asarray(Image.fromarray(rgb).reduce(reduced.by))
+    side_lv = -(-_PIECE_PX // reduced.by) * reduced.by if retried else _REGION_PX
+    pieces = read_pieces(partial(reader.region, reduced.level), block.box_lv, side_lv, fill)
+    rgb = pieces.rgb if reduced.by == 1 else np.asarray(Image.fromarray(pieces.rgb).reduce(reduced.by))
+    x, y = block.box_lv.x // reduced.by, block.box_lv.y // reduced.by
+    torn = (reduced_box(box, reduced.by) for box in pieces.torn)
+    return rgb, tuple(replace(box, x=box.x - x, y=box.y - y) for box in torn)
+
+
+def _near(ends: NDArray[np.intp], start: int, stop: int) -> slice:
+    """Return the squares along an axis with a px less than a margin away from the px `start` to `stop`."""
+    first = int(np.searchsorted(ends, start - MARGIN_PX, side="right")) - 1
+    last = int(np.searchsorted(ends, stop + MARGIN_PX, side="left"))
+    return slice(max(0, first), max(0, last))
 
 
 def _spans(ends: NDArray[np.intp], by: int) -> Iterator[slice]:

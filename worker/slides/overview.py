@@ -5,8 +5,9 @@ Parts are squares that native tiles mostly divide: each tile of a slide without 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from PIL import Image
 from worker.errors import BadSlideError
 from worker.geometry import Box
 from worker.slides.slide import PixelSource, RgbImage, SlideInfo
+from worker.slides.torn import blocks_of, read_pieces
 
 _PART_PX = 1024
 """Level px on a side of what is read at once, or a little less."""
@@ -87,12 +89,13 @@ def _reduced(source: PixelSource, level: int, downsample: int, by: int) -> Overv
     unreadable: list[Box] = []
     failed: BadSlideError | None = None
     block_lv = -(-_BLOCK_PX // by) * by
-    for part_lv in _blocks(Box(x=0, y=0, width=width_lv, height=height_lv), block_lv * max(1, _PART_PX // block_lv)):
-        picture, torn, error = _part(source, level, part_lv, block_lv)
-        failed = error or failed
-        unreadable += [_reduced_box(block, by) for block in torn]
-        part = _reduced_box(part_lv, by)
-        reduced = picture if by == 1 else np.asarray(Image.fromarray(picture).reduce(by))
+    whole = Box(x=0, y=0, width=width_lv, height=height_lv)
+    for part_lv in blocks_of(whole, block_lv * max(1, _PART_PX // block_lv)):
+        pieces = read_pieces(partial(source.read_lv, level), part_lv, block_lv, source.info.background_rgb)
+        failed = pieces.failed or failed
+        unreadable += [reduced_box(block, by) for block in pieces.torn]
+        part = reduced_box(part_lv, by)
+        reduced = pieces.rgb if by == 1 else np.asarray(Image.fromarray(pieces.rgb).reduce(by))
         rgb[part.y : part.y_end, part.x : part.x_end] = reduced
     all_of_it = sum(box.width * box.height for box in unreadable) == rgb.shape[0] * rgb.shape[1]
     if failed is not None and (all_of_it or len(unreadable) > MAX_UNREADABLE):
@@ -100,34 +103,7 @@ def _reduced(source: PixelSource, level: int, downsample: int, by: int) -> Overv
     return Overview(rgb=rgb, factor=downsample * by, unreadable=tuple(unreadable))
 
 
-def _part(
-    source: PixelSource, level: int, part_lv: Box, block_lv: int
-) -> tuple[RgbImage, list[Box], BadSlideError | None]:
-    """Return a part's px, its blocks that cannot be decoded, and why they cannot."""
-    failed = None
-    try:
-        return source.read_lv(level, part_lv), [], None
-    except BadSlideError as error:
-        failed = error
-    picture: RgbImage = np.empty((part_lv.height, part_lv.width, 3), dtype=np.uint8)
-    picture[:] = source.info.background_rgb
-    torn = []
-    for block in _blocks(part_lv, block_lv):
-        y, x = block.y - part_lv.y, block.x - part_lv.x
-        try:
-            picture[y : y + block.height, x : x + block.width] = source.read_lv(level, block)
-        except BadSlideError as error:
-            failed = error
-            torn.append(block)
-    return picture, torn, failed
-
-
-def _blocks(box: Box, side: int) -> Iterator[Box]:
-    for y in range(box.y, box.y_end, side):
-        for x in range(box.x, box.x_end, side):
-            yield Box(x=x, y=y, width=side, height=side).clipped(box)
-
-
-def _reduced_box(box_lv: Box, by: int) -> Box:
+def reduced_box(box_lv: Box, by: int) -> Box:
+    """Return the px of a picture reduced by a whole number that a box of it meets."""
     x, y = box_lv.x // by, box_lv.y // by
     return Box(x=x, y=y, width=-(-box_lv.x_end // by) - x, height=-(-box_lv.y_end // by) - y)

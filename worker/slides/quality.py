@@ -12,17 +12,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.errors import BadSlideError
 from worker.slides.absorbance import Densities, densities
 from worker.slides.blocks import block_map, blocks, read_block
 from worker.slides.lattice import Squares
-from worker.slides.reader import UNREADABLE, SlideReader
+from worker.slides.reader import SlideReader
 from worker.slides.scale import WorkingPlane
 from worker.slides.slide import Rgb
 
 _COVERED_OD = 0.12  # of green, from which a px is more than glass
 _RED_CELL_OD = (0.25, 0.45)  # dried plasma lies below, cytoplasm above
 _FEWEST_PX = 2000
+_MOST_TORN = 2000
+"""Pieces given up after which a torn block is given up whole: a slide in tatters is refused when it is counted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,7 +51,7 @@ _MEASURES = ("covered", "between", "between_od", "nuclear", "nuclear_od", "pale"
 
 
 def measure(reader: SlideReader, plane: WorkingPlane, glass: Rgb, wanted: NDArray[np.bool_]) -> Quality:
-    """Measure the blocks that hold a wanted square; what cannot be decoded is left unmeasured.
+    """Measure the blocks that hold a wanted square; squares beside px that cannot be decoded are left unmeasured.
 
     Raises:
         BadSlideError: of other kinds than `unreadable_region`.
@@ -59,17 +60,15 @@ def measure(reader: SlideReader, plane: WorkingPlane, glass: Rgb, wanted: NDArra
     means = {name: np.zeros(wanted.shape, dtype=np.float32) for name in _MEASURES}
     measured = np.zeros(wanted.shape, dtype=np.bool_)
     histogram = np.zeros(256, dtype=np.int64)
+    given_up = 0
     for block in blocks(reduced, wanted):
-        try:
-            rgb = read_block(reader, reduced, block)
-        except BadSlideError as error:
-            if error.code != UNREADABLE:
-                raise
-            continue
+        rgb, torn = read_block(reader, reduced, block, glass, retried=given_up < _MOST_TORN)
+        given_up += len(torn)
         by_name = _measures(densities(rgb, glass), reduced.px_um)
+        known = block.away_from(torn)
         for name, values in by_name.items():
-            means[name][block.squares] = block.means(values)
-        measured[block.squares] = True
+            means[name][block.squares] = np.where(known, block.means(values), 0)
+        measured[block.squares] = known
         histogram += _histogram(by_name["between_od"][block.inner])
     return Quality(measured=measured, red_cell_od=_red_cell_od(histogram), **means)
 

@@ -15,9 +15,8 @@ from worker.slides.overview import Overview, overview_at_most, overview_within
 from worker.slides.resample import read_tile
 from worker.slides.scale import WorkingPlane
 from worker.slides.slide import PixelSource, Rgb, RgbImage, SlideInfo
+from worker.slides.torn import UNREADABLE
 
-UNREADABLE = "unreadable_region"
-"""The code of the error that stands in the place of a tile whose pixels cannot be decoded."""
 WAITING_TILES = 1
 """Tiles asked for beside those that the threads work on and the next one, so that no thread waits on a busy machine."""
 

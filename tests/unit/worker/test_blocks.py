@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.slide_files import MemorySlide, info_of, plane_of, pyramid, texture
+from tests.support.slide_files import GLASS, MemorySlide, info_of, plane_of, pyramid, texture
 from worker.geometry import Box
 from worker.slides import blocks as blocks_module
 from worker.slides.blocks import block_map, blocks, read_block
@@ -61,7 +61,8 @@ def test_means_over_squares_are_those_of_the_whole_picture() -> None:
     reduced = block_map(slide.info, plane)
     means = np.zeros(wanted.shape, np.float32)
     for block in blocks(reduced, wanted):
-        rgb = read_block(LocalReader(slide), reduced, block)
+        rgb, torn = read_block(LocalReader(slide), reduced, block, GLASS)
+        assert not torn
         means[block.squares] = block.means((rgb[..., 1] > 128).astype(np.float32))
     whole = np.asarray(cv2.resize(slide.levels[1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     assert np.abs(means - shares(whole[..., 1] > 128, plane, 4)).max() < 0.02
