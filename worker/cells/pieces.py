@@ -1,4 +1,4 @@
-"""The pieces that chromatin falls into at its necks: whole nuclei, or lobes of one.
+"""The pieces that a mask falls into at its necks: whole nuclei or lobes of one; cells that touch.
 
 Watershed of the depth below the outline (Beucher and Lantuéjoul 1979), with shallow maxima merged by persistence,
 in whole numbers and by steepest ascent, so that a piece rests on nothing further away than its own width.
@@ -37,47 +37,62 @@ class Pieces:
 
 def split_pieces(mask: Pixels, mpp_um: float) -> Pieces:
     """Cut a (H, W) uint8 mask of chromatin at its necks."""
-    depth = _depth(mask, mpp_um)
-    inside = np.flatnonzero(mask != 0)
+    return split_by_depth(_depth(mask, mpp_um), NO_NECK)
+
+
+def split_by_depth(depth: Labels, no_neck: float) -> Pieces:
+    """Cut the (H, W) int32 depths above 0 along their valleys.
+
+    Two pieces are one where the valley is at least `no_neck` of the shallower one's depth. Depths below 2^26.
+    """
+    depth = np.asarray(cv2.copyMakeBorder(depth, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0), np.int32)
+    inside = np.flatnonzero(depth)
     basin = _climb(depth, inside)
     roots = np.flatnonzero(basin == np.arange(len(inside)))
     number = np.zeros(len(inside), np.int32)
     number[roots] = np.arange(1, len(roots) + 1)
-    basins = np.zeros(mask.shape, np.int32)
+    basins = np.zeros(depth.shape, np.int32)
     basins.ravel()[inside] = number[basin]
     peaks = np.concatenate([[0], depth.ravel()[inside[roots]]])
     pairs, saddles = _saddles(basins, depth, inside)
-    piece_of, deepest = _merge_shallow(peaks.tolist(), pairs, saddles)
+    piece_of, deepest = _merge_shallow(peaks.tolist(), pairs, saddles, no_neck)
+    ends = np.sort(piece_of[pairs], axis=1)
+    apart = ends[:, 0] != ends[:, 1]
     necks: dict[tuple[int, int], int] = {}
-    for (a, b), saddle in zip(np.sort(piece_of[pairs], axis=1).tolist(), saddles.tolist(), strict=True):
-        if a != b:
-            necks[a, b] = max(necks.get((a, b), 0), saddle)
-    return Pieces(labels=piece_of[basins], depth=deepest, necks=necks)
+    for (a, b), saddle in zip(ends[apart].tolist(), saddles[apart].tolist(), strict=True):
+        necks[a, b] = max(necks.get((a, b), 0), saddle)
+    return Pieces(labels=np.ascontiguousarray(piece_of[basins][1:-1, 1:-1]), depth=deepest, necks=necks)
+
+
+def summed(steps: NDArray[np.uint8] | NDArray[np.uint16]) -> Labels:
+    """Return (H, W) int32 depths in finer steps: the sums over 5 x 5 pixels, which leave few plateaus."""
+    return np.asarray(cv2.boxFilter(steps, cv2.CV_32S, (5, 5), normalize=False), np.int32)
 
 
 def _depth(mask: Pixels, mpp_um: float) -> Labels:
-    """Return the distance to the outside in whole steps, summed over 5 x 5 pixels; 0 outside."""
+    """Return the distance to the outside in whole steps, summed; 0 outside."""
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_5)
-    steps = (np.minimum(distance, DEEPEST_UM / mpp_um) * _STEPS_PER_PX).astype(np.uint16)
-    depth = cv2.boxFilter(steps, cv2.CV_32S, (5, 5), normalize=False)
+    depth = summed((np.minimum(distance, DEEPEST_UM / mpp_um) * _STEPS_PER_PX).astype(np.uint16))
     depth[mask == 0] = 0
-    return np.asarray(depth, np.int32)
+    return depth
 
 
 def _climb(depth: Labels, inside: Positions) -> Positions:
-    """Return for each pixel inside the index, into `inside`, of the maximum that steepest ascent leads to."""
+    """Return for each pixel inside the index, into `inside`, of the maximum that steepest ascent leads to.
+
+    The outermost rows and columns of `depth` must be 0.
+    """
     width = depth.shape[1]
-    heights = depth.ravel()
-    best, top = inside, np.zeros(len(inside), np.int32)
-    # In raster order with >=: equal heights lead to the last of them, so no two can point at each other.
-    for offset in (-width - 1, -width, -width + 1, -1, 0, 1, width - 1, width, width + 1):
-        other = np.clip(inside + offset, 0, heights.size - 1)
-        height = heights[other]
-        higher = height >= top
-        best, top = np.where(higher, other, best), np.where(higher, height, top)
-    index = np.empty(heights.size, np.intp)
+    # The highest of 3 x 3, and of equals the last in raster order, so that no two can point at each other: the
+    # low bits hold row and column of the neighbour, and the maximum is taken along rows first.
+    key = depth << 4
+    along = key.copy()
+    along[:, 1:-1] = np.maximum(np.maximum(key[:, :-2], key[:, 1:-1] + 1), key[:, 2:] + 2)
+    best = np.maximum(np.maximum(along[:-2], along[1:-1] + 4), along[2:] + 8).ravel()[inside - width]
+    higher = inside + ((best >> 2 & 3) - 1) * width + (best & 3) - 1
+    index = np.empty(depth.size, np.intp)
     index[inside] = np.arange(len(inside))
-    up: Positions = index[best]
+    up: Positions = index[higher]
     while not np.array_equal(further := up[up], up):
         up = further
     return up
@@ -89,10 +104,9 @@ def _saddles(basins: Labels, depth: Labels, inside: Positions) -> tuple[Labels, 
     flat, heights = basins.ravel(), depth.ravel()
     keys, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for offset in (1, width - 1, width, width + 1):
-        here = inside[inside + offset < flat.size]
-        a, b = flat[here], flat[here + offset]
+        a, b = flat[inside], flat[inside + offset]
         border = (b != 0) & (a != b)
-        a, b, here = a[border], b[border], here[border]
+        a, b, here = a[border], b[border], inside[border]
         keys.append(np.minimum(a, b).astype(np.int64) << 32 | np.maximum(a, b))
         values.append(np.minimum(heights[here], heights[here + offset]).astype(np.int64))
     unique, where = np.unique(np.concatenate(keys), return_inverse=True)
@@ -101,7 +115,7 @@ def _saddles(basins: Labels, depth: Labels, inside: Positions) -> tuple[Labels, 
     return np.stack([unique >> 32, unique & 0xFFFFFFFF], axis=1).astype(np.int32), saddles
 
 
-def _merge_shallow(peaks: list[int], pairs: Labels, saddles: Numbers) -> tuple[Labels, Numbers]:
+def _merge_shallow(peaks: list[int], pairs: Labels, saddles: Numbers, no_neck: float) -> tuple[Labels, Numbers]:
     """Merge basins from the widest neck down wherever a neck is none; return each basin's piece, and depths."""
     parent = list(range(len(peaks)))
 
@@ -114,7 +128,7 @@ def _merge_shallow(peaks: list[int], pairs: Labels, saddles: Numbers) -> tuple[L
     top = list(peaks)
     for i in np.argsort(-saddles, kind="stable").tolist():
         a, b = find(int(pairs[i, 0])), find(int(pairs[i, 1]))
-        if a != b and saddles[i] >= NO_NECK * min(top[a], top[b]):
+        if a != b and saddles[i] >= no_neck * min(top[a], top[b]):
             deeper, other = (a, b) if top[a] >= top[b] else (b, a)
             parent[other] = deeper
     kept, piece_of = np.unique([find(a) for a in range(len(peaks))], return_inverse=True)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from worker.cells.pieces import NO_NECK, Pieces, split_pieces
+from worker.cells.pieces import NO_NECK, Labels, Pieces, split_by_depth, split_pieces
 from worker.cells.stain import Pixels
 
 
@@ -83,3 +83,26 @@ def test_shifting_the_picture_shifts_the_pieces() -> None:
     other = split_pieces(discs(*((x + 17, y + 5, r) for x, y, r in shape)), 0.25)
     assert np.array_equal(one.labels[:100, :120], other.labels[5:105, 17:137])
     assert one.necks == other.necks
+
+
+def test_the_left_edge_is_no_neighbour_of_the_right_edge() -> None:
+    found = pieces_of(discs((0, 60, 20), (159, 60, 12)))
+    assert len(found.depth) == 3
+    assert not found.necks
+
+
+def ridge(*depths: int) -> Labels:
+    return np.tile(np.array(depths, np.int32), (3, 1))
+
+
+@pytest.mark.parametrize(("valley", "pieces"), [(59, 2), (60, 1)])
+def test_a_given_depth_is_cut_at_valleys_below_a_share_of_the_shallower_side(valley: int, pieces: int) -> None:
+    found = split_by_depth(ridge(0, 50, 100, valley, 120, 50, 0), 0.6)
+    assert len(found.depth) == 1 + pieces
+    assert found.depth.max() == 120
+    assert dict(found.necks) == ({(1, 2): 59} if pieces == 2 else {})
+
+
+def test_depths_that_reach_the_edge_on_all_sides_are_one_piece() -> None:
+    found = split_by_depth(np.full((40, 50), 7, np.int32), NO_NECK)
+    assert (found.labels == 1).all()
