@@ -75,10 +75,9 @@ def gathered(objects: Iterable[StoredObject], prefix: str = "") -> Iterator[Stor
 
 def _kept(opened: list[_Open], obj: StoredObject) -> bool:
     """Keep the object when it is, or may be, part of a set; tell whether it was."""
-    inside = next((one for one in opened if one.mrxs and obj.key.startswith(one.folder)), None)
-    if inside:
-        if may_belong(SetKind.MRXS, inside.folder, obj.key):
-            inside.keep(obj)
+    of_mrxs = next((one for one in opened if one.mrxs and may_belong(SetKind.MRXS, one.folder, obj.key)), None)
+    if of_mrxs:
+        of_mrxs.keep(obj)
         return True
     kind = set_kind(obj.key)
     if kind is SetKind.MRXS:

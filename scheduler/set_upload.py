@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,20 +12,25 @@ from scheduler.intake import RefusedError, is_slide_key
 from scheduler.set_intake import look_up
 from scheduler.set_listing import ListedSet, gathered
 from worker.errors import BadRequestError
-from worker.slide_sets import folder_of
+from worker.slide_sets import SetKind, folder_of, set_kind, suffix_of
 from worker.store_folder import FolderStore
 
+_PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def slides_below(folder: Path) -> list[Path]:
-    """Return the slides below a folder: their file, the index of their files, or the folder of their DICOM series."""
+    """Return the slides below a folder: their file, the index of their files, or the folder of their DICOM series.
+
+    Pictures among the data of an MRXS are previews of it, and left out.
+    """
     above = folder.absolute().parent
     objects = (
         StoredObject(bucket="", key=key, size=0, last_modified=_EPOCH) for key in sorted(_keys(folder), key=_bytes)
     )
     items = [item for item in gathered(objects) if isinstance(item, ListedSet) or is_slide_key(item.key)]
-    return sorted(above / item.key for item in items)
+    of_mrxs = {folder_of(item.key) for item in items if set_kind(item.key) is SetKind.MRXS}
+    return sorted(above / item.key for item in items if not _is_preview(item.key, of_mrxs))
 
 
 def named_as(path: Path, name: str) -> str:
@@ -54,6 +59,10 @@ def member_files(path: Path, key: str) -> tuple[tuple[Path, str], ...]:
         for file in found.files
     ]
     return tuple(sorted(placed, key=lambda one: one[1] == key))
+
+
+def _is_preview(key: str, of_mrxs: Collection[str]) -> bool:
+    return suffix_of(key) in _PICTURES and key[: key.rfind("/") + 1] in of_mrxs
 
 
 def _keys(folder: Path) -> Iterator[str]:

@@ -214,6 +214,19 @@ def test_another_vms_in_the_folder_does_not_touch_the_first(scheduler: Scheduler
     assert scheduler.slides() == [f"{VMS} superseded", "lab/patient/y.vms current", f"{VMS} current"]
 
 
+def test_a_slide_or_picture_among_the_data_of_an_mrxs_is_refused_unless_its_sidecar_places_it(
+    scheduler: Scheduler,
+) -> None:
+    scheduler.put("x.mrxs", *OF_MRXS, "x/other.svs", "x/field.png", "x/notes.txt")
+    report = scheduler.look()
+    assert len(report.new) == 1
+    assert [key for key, _ in report.refused] == ["lab/patient/x/field.png", "lab/patient/x/other.svs"]
+    assert all("move the object" in reason for _, reason in report.refused)
+    _say(scheduler, "x/other.svs.json", lab="lab", patient="patient")
+    assert len(scheduler.look().new) == 1
+    assert scheduler.slides() == [f"{MRXS} current", "lab/patient/x/other.svs current"]
+
+
 @pytest.mark.parametrize(("name", "sidecar"), [("x.mrxs", "x.mrxs.json"), ("s/1.dcm", "s.json")])
 def test_the_sidecar_of_a_set_holds_before_and_after_it_is_whole(scheduler: Scheduler, name: str, sidecar: str) -> None:
     folder = name[0]

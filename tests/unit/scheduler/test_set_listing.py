@@ -32,11 +32,27 @@ def _found(*keys: str) -> tuple[list[str], dict[str, list[str]]]:
     return alone, sets
 
 
-def test_an_mrxs_has_its_index_and_what_lies_in_its_folder() -> None:
+def test_an_mrxs_has_its_index_and_the_data_in_its_folder() -> None:
     keys = ("p/x.mrxs", "p/x.mrxs.json", "p/x/Data0.dat", "p/x/Slidedat.ini")
-    assert _found(*keys, "p/x/sub/y.svs", "p/x/_COMPLETE", "p/x/z.svs", "p/x.svs", "p/y.svs") == (
-        ["p/x.svs", "p/y.svs"],
+    assert _found(*keys, "p/x.svs", "p/y.svs", "p/y/Data0.dat") == (
+        ["p/x.svs", "p/y.svs", "p/y/Data0.dat"],
         {"p/x.mrxs": [keys[0], keys[2], keys[3], keys[1]]},
+    )
+
+
+def test_what_else_lies_in_the_folder_of_an_mrxs_is_taken_as_anywhere_else() -> None:
+    alone, sets = _found("p/x.mrxs", "p/x/a.dat", "p/x/a.svs", "p/x/a.svs.json", "p/x/sub/a.jpg", "p/x/a.jpg")
+    assert sorted(alone) == ["p/x/a.jpg", "p/x/a.svs", "p/x/a.svs.json", "p/x/sub/a.jpg"]
+    assert sets == {"p/x.mrxs": ["p/x.mrxs", "p/x/a.dat"]}
+    keys = ("p/x.mrxs", "p/x/1.dcm", "p/x/y.mrxs", "p/x/y/b.dat", "p/x/z.vms", "p/x/z.jpg")
+    assert _found(*keys) == (
+        [],
+        {
+            "p/x.mrxs": ["p/x.mrxs"],
+            "p/x/": ["p/x/1.dcm"],
+            "p/x/y.mrxs": ["p/x/y.mrxs", "p/x/y/b.dat"],
+            "p/x/z.vms": ["p/x/z.vms", "p/x/z.jpg"],
+        },
     )
 
 
@@ -113,30 +129,23 @@ def test_one_pass_finds_what_a_look_at_all_keys_finds(keys: set[str]) -> None:
 
 
 def _all_sets(keys: set[str]) -> dict[str, set[str]]:
-    free = {key for key in keys if not any(_inside_mrxs(key, other) for other in keys)}
-    folders = {key[: key.rfind("/") + 1] for key in free if key.endswith(".dcm") and "/" in key}
+    folders = {key[: key.rfind("/") + 1] for key in keys if key.endswith(".dcm") and "/" in key}
     found = {}
-    for key in {key for key in free if set_kind(key)} | folders:
+    for key in {key for key in keys if set_kind(key)} | folders:
         kind, folder = set_kind(key), folder_of(key)
         assert kind
-        inside = keys if kind is SetKind.MRXS else free
-        files = {other for other in inside if may_belong(kind, folder, other)}
-        found[key] = files | ({key, sidecar_key(key)} & (free if kind is not SetKind.DICOM else free - {key}))
+        files = {other for other in keys if may_belong(kind, folder, other)}
+        found[key] = files | ({key, sidecar_key(key)} & keys)
     return found
 
 
 def _all_alone(keys: set[str]) -> set[str]:
-    free = {key for key in keys if not any(_inside_mrxs(key, other) for other in keys)}
-    vms = {folder_of(key) for key in free if set_kind(key) is SetKind.HAMAMATSU}
+    vms = {folder_of(key) for key in keys if set_kind(key) is SetKind.HAMAMATSU}
     return {
         key
-        for key in free
+        for key in keys
         if is_slide_key(key)
         and not set_kind(key)
         and not (key.endswith(".dcm") and "/" in key)
         and not (key.endswith(".jpg") and key[: key.rfind("/") + 1] in vms)
     }
-
-
-def _inside_mrxs(key: str, other: str) -> bool:
-    return set_kind(other) is SetKind.MRXS and key.startswith(folder_of(other))

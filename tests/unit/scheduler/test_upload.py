@@ -181,7 +181,7 @@ def test_a_slide_of_several_files_is_not_stored_without_the_others(
 def test_a_slide_of_several_files_arrives_with_all_of_them_once(store: FolderStore, tmp_path: Path) -> None:
     folder = mrxs(tmp_path / "in")
     write(folder / "x" / "notes.txt")
-    write(folder / "x" / "preview.png")
+    write(folder / "x" / "preview.PNG")
     assert [changed for _, changed in upload(store, folder)] == [True]
     assert keys(store) == [f"a/P-1/{name}" for name in sorted((*MRXS, "x.mrxs.json"))]
     ((one, changed),) = upload(store, folder)
@@ -189,6 +189,18 @@ def test_a_slide_of_several_files_arrives_with_all_of_them_once(store: FolderSto
     told = stored(store, one)
     assert (told.key, told.size) == ("a/P-1/x.mrxs", sum(path.stat().st_size for path, _ in one.files))
     assert one.size == told.size
+
+
+def test_a_slide_in_the_folder_of_another_is_taken_too(tmp_path: Path) -> None:
+    folder = mrxs(tmp_path / "in")
+    for name in ("x/other.svs", "x/deeper/field.png", "y/field.png"):
+        write(folder / name)
+    assert sorted(name for _, name in slide_files([folder])) == [
+        "deeper_field.png",
+        "other.svs",
+        "x.mrxs",
+        "y_field.png",
+    ]
 
 
 def test_slides_of_one_name_keep_their_own_files(store: FolderStore, tmp_path: Path) -> None:
