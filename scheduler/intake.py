@@ -5,9 +5,10 @@ A sidecar is a JSON file beside the slide, named `<key>.json`:
     {"lab": "A", "patient": "P-17", "specimen": "marrow", "stain": "MGG", "mpp": 0.25,
      "taken_at": "2026-03-01T09:30:00+01:00", "preparation": "smear"}
 
-Every field may be left out. `preparation` overrules what the slide looks like. Where lab and patient are both named
-they hold; where one of the two is, that must be what the key says. All messages here are without the key and the
-values, as those hold pseudonyms.
+Every field may be left out. `preparation` overrules what the slide looks like. `"uploading": true` says of a slide of
+several files that they are on their way: it is not read until that is gone. Where lab and patient are both named they
+hold; where one of the two is, that must be what the key says. All messages here are without the key and the values, as
+those hold pseudonyms.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class Sidecar(BaseModel):
     preparation: Preparation | None = None
     mpp: Annotated[float, Field(ge=0.02, le=5, allow_inf_nan=False)] | None = None
     taken_at: AwareDatetime | None = None
+    uploading: bool = False
 
 
 class _Place(BaseModel):
@@ -131,6 +133,11 @@ def facts_of(key: str, sidecar: bytes | None, settings: SchedulerSettings, *, pr
         mpp_um=told.mpp,
         taken_at=told.taken_at,
     )
+
+
+def is_uploading(key: str, sidecar: bytes | None) -> bool:
+    """Tell whether the sidecar says that not all files of the slide have come. Raises RefusedError."""
+    return _read(key, sidecar).uploading
 
 
 def check_pattern(pattern: str) -> None:

@@ -14,7 +14,7 @@ from db.records import Decide
 from db.session import sqlstate, transact
 from db.slide_files import register_set
 from scheduler.config import SchedulerSettings
-from scheduler.intake import RefusedError, check_pattern, facts_of, fault_of_key, sidecar_key
+from scheduler.intake import RefusedError, check_pattern, facts_of, fault_of_key, is_uploading, sidecar_key
 from scheduler.set_intake import look_up
 from worker.errors import BadRequestError
 from worker.rules import RULES
@@ -90,11 +90,16 @@ def take_in(door: Door, key: str, *, modified: datetime | None = None) -> int | 
 
 def _take_in_set(door: Door, key: str, listed: datetime | None) -> int | None:
     """Register what has come of a slide of several files; a listing may tell times more finely than single answers."""
-    fault = fault_of_key(key)
-    found = None if fault else look_up(door.store, key, quiet_s=door.settings.set_quiet_s)
+    if fault_of_key(key):
+        return None
+    before = sidecar_of(door.store, key)
+    found = look_up(door.store, key, quiet_s=door.settings.set_quiet_s)
     if found is None:
         return None
     sidecar = sidecar_of(door.store, key)
+    # Files are replaced one by one: the sidecar is asked before and after, or an upload could begin or end in between.
+    if is_uploading(key, before) or is_uploading(key, sidecar):
+        found = replace(found, complete=False, quiet_s=None)
     facts = facts_of(key, sidecar, door.settings, prefix=door.store.prefix)
     beside = door.store.head(sidecar_key(key)) if sidecar is not None else None
     times = [one.last_modified for one in (found.obj, beside) if one is not None]

@@ -144,22 +144,33 @@ def replaced(store: ObjectStore, uploads: Iterable[Upload]) -> list[str]:
 
 
 def put(store: ObjectStore, upload: Upload, sidecar: bytes, *, progress: Progress | None = None) -> bool:
-    """Store a slide after its sidecar; tell whether anything had to be stored.
+    """Store a slide after its sidecar, one of several files before it; tell whether anything had to be stored.
 
     Of a known slide only a changed sidecar is stored: the scheduler takes over what it says.
     """
     beside = sidecar_key(upload.key)
     if upload.known is not None and store.read_small(beside) == sidecar:
         return False
+    if upload.known is None and upload.files:
+        _put_files(store, upload, sidecar, progress)
     store.put_bytes(beside, sidecar)
-    if upload.known is None:
-        for path, key in upload.parts:
-            there = store.head(key) if upload.files else None
-            if there is None or not _is(store, there, key, path):
-                store.put_file(key, path, progress=progress)
-        if set_kind(upload.key) is SetKind.DICOM:  # nothing else says that all have come
-            store.put_bytes(upload.key + COMPLETE, b"")
+    if upload.known is None and not upload.files:
+        store.put_file(upload.key, upload.path, progress=progress)
     return True
+
+
+def _put_files(store: ObjectStore, upload: Upload, sidecar: bytes, progress: Progress | None) -> None:
+    """Store the files that the bucket has not; until the caller puts the sidecar, it says that they are on their way.
+
+    Others may stand there: a slide that is half the old one and half the new would else be read meanwhile.
+    """
+    store.put_bytes(sidecar_key(upload.key), json.dumps({**json.loads(sidecar), "uploading": True}, indent=1).encode())
+    for path, key in upload.files:
+        there = store.head(key)
+        if there is None or not _is(store, there, key, path):
+            store.put_file(key, path, progress=progress)
+    if set_kind(upload.key) is SetKind.DICOM:  # nothing else says that all have come
+        store.put_bytes(upload.key + COMPLETE, b"")
 
 
 def stored(store: ObjectStore, upload: Upload) -> StoredObject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -212,6 +213,46 @@ def test_another_vms_in_the_folder_does_not_touch_the_first(scheduler: Scheduler
     scheduler.put("x_map.jpg", data=b"other")
     assert len(scheduler.look().new) == 1
     assert scheduler.slides() == [f"{VMS} superseded", "lab/patient/y.vms current", f"{VMS} current"]
+
+
+def test_a_set_that_is_uploaded_again_is_not_read_half_old_half_new(scheduler: Scheduler) -> None:
+    scheduler.put("x.mrxs", *OF_MRXS, "s/1.dcm", "s/2.dcm", "s/_COMPLETE")
+    assert len(scheduler.look().new) == 2
+    for sidecar in ("x.mrxs.json", "s.json"):
+        _say(scheduler, sidecar, uploading=True)
+    assert scheduler.look().new == ()
+    assert sorted(scheduler.slides()) == [f"{SERIES} current", f"{MRXS} current"], "no file is replaced yet"
+    scheduler.put("x/a.dat", "s/1.dcm", data=b"other")
+    scheduler.settings = SchedulerSettings(set_quiet_s=0)
+    for _ in range(2):
+        assert scheduler.look().new == ()
+    assert _standing(scheduler).finding == "incomplete"
+    scheduler.put("x/b.dat", "s/2.dcm", data=b"other")
+    assert scheduler.look().new == ()
+    for sidecar in ("x.mrxs.json", "s.json"):
+        _say(scheduler, sidecar)
+    assert len(scheduler.look().new) == 2
+    assert scheduler.look().new == ()
+    states = [f"{key} {state}" for key in (SERIES, MRXS) for state in ("current", "superseded")]
+    assert sorted(scheduler.slides()) == states
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_an_upload_that_begins_or_ends_during_a_look_is_noticed(scheduler: Scheduler, *, ends: bool) -> None:
+    class Busy(FolderStore):
+        """A folder in which an upload begins, or ends, as its files are listed."""
+
+        def list(self, prefix: str = "") -> Iterator[StoredObject]:
+            self.put_bytes("lab/patient/x/a.dat", b"other")
+            listed = list(super().list(prefix))
+            if prefix:
+                _say(scheduler, "x.mrxs.json", uploading=not ends)
+            return iter(listed)
+
+    scheduler.put("x.mrxs", *OF_MRXS)
+    _say(scheduler, "x.mrxs.json", uploading=ends)
+    scheduler.store = Busy(Path(scheduler.store.name))
+    assert scheduler.look().new == ()
 
 
 def test_a_slide_or_picture_among_the_data_of_an_mrxs_is_refused_unless_its_sidecar_places_it(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.config import SchedulerSettings
-from scheduler.intake import facts_of
+from scheduler.intake import facts_of, is_uploading
 from scheduler.upload import (
     Case,
     Upload,
@@ -21,6 +21,7 @@ from scheduler.upload import (
     stored,
 )
 from worker.errors import BadRequestError, ServiceError
+from worker.storage import Progress
 from worker.store_folder import FolderStore
 
 CASE = Case(lab="a", patient="P-1", specimen="marrow", stain="MGG", is_smear=True, mpp_um=0.25)
@@ -221,6 +222,40 @@ def test_a_cut_off_slide_of_several_files_goes_on_and_another_is_noticed(store: 
     assert store.head("a/P-1/x/a.dat") == first
     write(folder / "x" / "a.dat", b"other")
     assert replaced(store, plan_uploads(store, slide_files([folder]), CASE)) == ["a/P-1/x.mrxs"]
+
+
+class CutStore(FolderStore):
+    """A folder that notes what the sidecar of a set says as each of its files arrives, and may break off."""
+
+    def __init__(self, root: Path, *, most: int = 99) -> None:
+        super().__init__(root)
+        self.told: list[bool] = []
+        self._most = most
+
+    def put_file(self, key: str, path: Path, *, progress: Progress | None = None) -> None:
+        if len(self.told) == self._most:
+            raise ServiceError("broken off")
+        self.told.append(says_uploading(self))
+        super().put_file(key, path, progress=progress)
+
+
+def says_uploading(store: FolderStore) -> bool:
+    sidecar = store.read_small("a/P-1/x.mrxs.json")
+    return is_uploading("a/P-1/x.mrxs", sidecar)
+
+
+def test_the_sidecar_says_while_the_files_of_a_slide_are_replaced(store: FolderStore, tmp_path: Path) -> None:
+    upload(store, mrxs(tmp_path / "in"))
+    for name in MRXS[2:]:
+        write(tmp_path / "in" / name, b"other")
+    cut = CutStore(tmp_path / "bucket", most=1)
+    with pytest.raises(ServiceError):
+        upload(cut, tmp_path / "in")
+    assert (cut.told, says_uploading(store)) == ([True], True)
+    again = CutStore(tmp_path / "bucket")
+    upload(again, tmp_path / "in")
+    assert (again.told, says_uploading(store)) == ([True], False)
+    assert store.read_small("a/P-1/x.mrxs.json") == CASE.sidecar()
 
 
 def test_a_series_arrives_as_its_folder_and_says_that_it_is_whole(store: FolderStore, tmp_path: Path) -> None:
