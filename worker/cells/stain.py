@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.glass import colour_at, glass_level
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating]
 
@@ -37,6 +39,8 @@ THRESHOLD_AT = 0.40
 """Where the nucleus threshold lies between red cells (0) and nuclei (1)."""
 LEAST_THRESHOLD = 0.3
 """Nothing below this in the nucleus channel is chromatin, however pale a sample is."""
+_DARKEST_GLASS = 40
+"""Darker grey levels are no glass: black margins, ink."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,14 +119,10 @@ def fit_stain(sample_rgb: Pixels, mpp_um: float) -> StainFit:
 
 def background_of(sample_rgb: Pixels) -> Floats:
     """Return the (3,) median colour around the brightest grey level that many pixels share."""
-    grey = sample_rgb.mean(axis=2).astype(np.intp)
-    counts = np.convolve(np.bincount(grey.ravel(), minlength=256), np.ones(9) / 9.0, "same")
-    highest = np.array([counts[max(0, i - 8) : i + 9].max() for i in range(256)])
-    # Darker than 40 is no glass: black margins, ink.
-    peaks = [i for i in range(40, 256) if counts[i] >= 0.25 * counts[40:].max() and counts[i] == highest[i]]
-    level = peaks[-1] if peaks else 255
-    near = sample_rgb[np.abs(grey - level) <= 6]
-    return np.maximum(np.median(near, axis=0), 1.0) if len(near) else np.full(3, 255.0)
+    grey = sample_rgb.mean(axis=2).astype(np.uint8)
+    level = glass_level(grey, darkest=_DARKEST_GLASS, share=0.25)
+    colour = colour_at(sample_rgb, grey, 255 if level is None else level)
+    return np.full(3, 255.0) if colour is None else colour
 
 
 def optical_density(image_rgb: Pixels, background: Floats) -> Floats:

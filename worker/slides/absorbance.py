@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.glass import colour_at, glass_level
 from worker.slides.slide import Rgb, RgbImage
 
 Number = TypeVar("Number", np.uint8, np.float32)
@@ -25,14 +26,11 @@ def glass_colour(rgb: RgbImage) -> Rgb:
 
     Where cells leave no glass between them, the brightest hundredth of the pixels stands in.
     """
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    counts = np.convolve(np.bincount(grey.ravel(), minlength=256), np.ones(9) / 9, "same")
-    highest = np.array([counts[max(0, level - 8) : level + 9].max() for level in range(256)])
-    common = (counts == highest) & (counts >= 0.1 * counts[_DARKEST_GLASS:].max()) & (counts > 0)
-    peaks = np.flatnonzero(common[_DARKEST_GLASS:]) + _DARKEST_GLASS
-    level = int(peaks[-1]) if len(peaks) else int(np.percentile(grey, 99))
-    near = rgb[np.abs(grey.astype(np.int16) - level) <= 6]
-    red, green, blue = (max(1, round(float(value))) for value in np.median(near, axis=0))
+    grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    level = glass_level(grey, darkest=_DARKEST_GLASS, share=0.1)
+    colour = colour_at(rgb, grey, int(np.percentile(grey, 99)) if level is None else level)
+    assert colour is not None  # noqa: S101 - a level of the picture itself
+    red, green, blue = (round(float(value)) for value in colour)
     return red, green, blue
 
 
