@@ -6,9 +6,13 @@ from pathlib import Path
 
 import torch
 
-from worker.nets.cards import Card, ModelFiles
+from worker.nets.card_files import Files
+from worker.nets.cards import Card
 from worker.nets.hybrid import Hybrid, scaled
 from worker.nets.registry import save
+from worker.nets.segmenter_cards import SegmenterCard
+from worker.nets.segmenters import save_segmenter
+from worker.nets.segnet import SegNet
 
 CLASSES = ("lymphoblast", "plasma_cell", "lymphocyte", "neutrophil", "artefact")
 
@@ -20,7 +24,7 @@ def write_tiny_model(
     classes: tuple[str, ...] = CLASSES,
     crop_px: int = 48,
     abstain_below: float = 0.0,
-) -> ModelFiles:
+) -> Files[Card]:
     """Write the weights and card of a seeded, untrained network of a 32nd of the width into `folder`."""
     with torch.random.fork_rng():
         torch.manual_seed(7)
@@ -38,3 +42,20 @@ def write_tiny_model(
         limits="untrained: for tests of the line only",
     )
     return save(net, card, folder)
+
+
+def write_tiny_segmenter(folder: Path, *, name: str = "tiny-segmenter", seed: int = 7) -> Files[SegmenterCard]:
+    """Write the weights and card of a seeded, untrained segmenter below `folder`."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = SegNet((8, 8, 12, 12))
+    card = SegmenterCard(
+        name=name,
+        widths=net.widths,
+        created="2026-11-23",
+        mpp_um=0.25,
+        mean=(0.76, 0.66, 0.72),
+        std=(0.18, 0.22, 0.16),
+        limits="untrained: for tests of the line only",
+    )
+    return save_segmenter(net, card, folder / "segmenters")

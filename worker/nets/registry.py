@@ -16,17 +16,21 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 
 from worker.errors import ModelError
-from worker.nets.cards import HYBRID, Card, ModelFiles, find, verified_bytes, write_card
+from worker.nets.card_files import Files, verified_bytes, write_files
+from worker.nets.cards import HYBRID, MODEL, Card, find
+from worker.nets.device import chosen_device
 from worker.nets.hybrid import Hybrid
+from worker.nets.segmenters import Segmenter, load_segmenter
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A network in evaluation mode on its device, with its card."""
+    """A network in evaluation mode on its device, with its card and with what finds the cells for it."""
 
     card: Card
     net: Hybrid
     device: torch.device
+    segmenter: Segmenter | None = None  # None: the classical one
 
 
 def load(name: str, models_dir: Path | None = None, device: str = "auto") -> Model:
@@ -48,10 +52,22 @@ def load(name: str, models_dir: Path | None = None, device: str = "auto") -> Mod
     for weight in net.parameters():
         if weight.dim() == 4:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-    return Model(card=card, net=net.to(where), device=where)
+    return Model(card=card, net=net.to(where), device=where, segmenter=_segmenter(card, models_dir, device))
 
 
-def save(net: Hybrid, card: Card, folder: Path) -> ModelFiles:
+def _segmenter(card: Card, models_dir: Path | None, device: str) -> Segmenter | None:
+    if not card.segmenter:
+        return None
+    segmenter = load_segmenter(card.segmenter, models_dir, device)
+    if segmenter.card.weights_sha256 != card.segmenter_sha256:
+        raise ModelError(
+            f"{card.name} goes with the segmenter {card.segmenter} of SHA-256 {card.segmenter_sha256[:12]}, the one "
+            f"installed has {segmenter.card.weights_sha256[:12]}: install the one that the card names"
+        )
+    return segmenter
+
+
+def save(net: Hybrid, card: Card, folder: Path) -> Files[Card]:
     """Write NAME.safetensors and NAME.json; convolutions and head in half precision, batch norm in single.
 
     The card written carries the weights' SHA-256. The weights land before the card, each whole or not at all.
@@ -62,24 +78,4 @@ def save(net: Hybrid, card: Card, folder: Path) -> ModelFiles:
     }
     content = dump_tensors(tensors)
     card = replace(card, channels=net.channels, weights_sha256=hashlib.sha256(content).hexdigest())
-    folder.mkdir(parents=True, exist_ok=True)
-    weights, card_file = folder / f"{card.name}.safetensors", folder / f"{card.name}.json"
-    staged = folder / f".{card.name}.part"
-    staged.write_bytes(content)
-    staged.replace(weights)
-    write_card(card, staged)
-    staged.replace(card_file)
-    return ModelFiles(card=card, weights=weights)
-
-
-def chosen_device(device: str) -> torch.device:
-    """Return the device named, `auto` being the first GPU when there is one; ModelError when it is not usable."""
-    if device == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ModelError(f"{device!r} is no device: use cpu, cuda:0, … or auto") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"{device!r} was asked for, but this torch build finds no GPU: use cpu or auto")
-    return chosen
+    return write_files(MODEL, card, content, folder)

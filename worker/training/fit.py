@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from worker.nets.cards import Card, ModelFiles
+from worker.nets.card_files import Files
+from worker.nets.cards import Card
 from worker.nets.hybrid import Hybrid
 from worker.nets.registry import save
 from worker.training import calibrate, evaluate, loop, sources
@@ -31,7 +32,7 @@ _DRAWN_SMEARS = 32
 _VAL_PER_LABEL = 40
 
 
-def train_classifier(data: Path, out: Path, work: Path, recipe: loop.Recipe, *, note: str = "") -> ModelFiles:
+def train_classifier(data: Path, out: Path, work: Path, recipe: loop.Recipe, *, note: str = "") -> Files[Card]:
     """Train on the data sets below `data` and write weights, card and model card as `out` and beside it.
 
     `note` is said on the card after the limits.

@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.models import CLASSES, write_tiny_model
 from worker.errors import ModelError
-from worker.nets.cards import STAIN_ANCHORS, Card, describe, find, names, read_card, verified_bytes, write_card
+from worker.nets.card_files import read_card, verified_bytes, write_card
+from worker.nets.cards import MODEL, STAIN_ANCHORS, Card, describe, find, names
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,8 @@ def _card(**changes: object) -> Card:
 
 def test_a_card_comes_back_from_its_file(tmp_path: Path) -> None:
     card = _card(figures={"recall": [0.5, 1.0]})
-    write_card(card, tmp_path / "x.json")
-    assert read_card(tmp_path / "x.json") == card
+    write_card(MODEL, card, tmp_path / "x.json")
+    assert read_card(MODEL, tmp_path / "x.json") == card
 
 
 def test_a_folder_of_ones_own_comes_before_the_shipped_weights(folder: Path) -> None:
@@ -58,7 +59,7 @@ def test_a_described_model_carries_classes_and_preprocessing(folder: Path) -> No
 def test_only_a_chosen_stain_normalisation_is_registered(tmp_path: Path) -> None:
     files = write_tiny_model(tmp_path)
     assert "stain_norm" not in describe("tiny", tmp_path).preprocess
-    write_card(replace(files.card, stain_norm=STAIN_ANCHORS), tmp_path / "tiny.json")
+    write_card(MODEL, replace(files.card, stain_norm=STAIN_ANCHORS), tmp_path / "tiny.json")
     assert describe("tiny", tmp_path).preprocess["stain_norm"] == STAIN_ANCHORS
 
 
@@ -91,7 +92,7 @@ def test_a_card_that_makes_no_sense_is_refused(
     stored = json.loads((folder / "tiny.json").read_text())
     (tmp_path / "tiny.json").write_text(json.dumps({**stored, **change}))
     with pytest.raises(ModelError, match=said):
-        read_card(tmp_path / "tiny.json")
+        read_card(MODEL, tmp_path / "tiny.json")
 
 
 def test_a_renamed_model_is_refused(tmp_path: Path) -> None:
@@ -109,3 +110,20 @@ def test_a_model_is_described_without_torch(folder: Path) -> None:
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "False"
+
+
+def test_a_model_may_use_the_weight_file_of_another(tmp_path: Path) -> None:
+    files = write_tiny_model(tmp_path)
+    other = replace(files.card, name="tiny-again", weights_of="tiny", abstain_below=0.3)
+    write_card(MODEL, other, tmp_path / "tiny-again.json")
+    found = find("tiny-again", tmp_path)
+    assert (found.card, found.weights) == (other, files.weights)
+    assert "tiny-again" in names(tmp_path)
+    files.weights.unlink()
+    assert "tiny-again" not in names(tmp_path)
+
+
+def test_a_segmenter_is_named_with_the_hash_of_its_weights(tmp_path: Path) -> None:
+    card = replace(write_tiny_model(tmp_path).card, segmenter="segnet")
+    with pytest.raises(ModelError, match="SHA-256"):
+        write_card(MODEL, card, tmp_path / "tiny.json")

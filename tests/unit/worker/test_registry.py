@@ -7,8 +7,10 @@ import torch
 
 from tests.support.models import write_tiny_model
 from worker.errors import ModelError
-from worker.nets.cards import Card, find, write_card
-from worker.nets.registry import chosen_device, load
+from worker.nets.card_files import write_card
+from worker.nets.cards import MODEL, Card, find
+from worker.nets.device import chosen_device
+from worker.nets.registry import load
 
 
 def test_a_saved_network_comes_back_with_the_same_answers(tmp_path: Path) -> None:
@@ -92,4 +94,4 @@ def test_the_shipped_figures_stand_beside_the_colour_only_baseline() -> None:
 
 
 def _rewrite(folder: Path, card: Card, **changes: object) -> None:
-    write_card(replace(card, **changes), folder / "tiny.json")  # type: ignore[arg-type]
+    write_card(MODEL, replace(card, **changes), folder / "tiny.json")  # type: ignore[arg-type]

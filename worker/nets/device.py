@@ -1,0 +1,20 @@
+"""Where networks run."""
+
+from __future__ import annotations
+
+import torch
+
+from worker.errors import ModelError
+
+
+def chosen_device(device: str) -> torch.device:
+    """Return the device named, `auto` being the first GPU when there is one; ModelError when it is not usable."""
+    if device == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ModelError(f"{device!r} is no device: use cpu, cuda:0, … or auto") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"{device!r} was asked for, but this torch build finds no GPU: use cpu or auto")
+    return chosen
