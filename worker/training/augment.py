@@ -26,7 +26,12 @@ def augmented(crop: Pixels, context: Pixels, out_px: int, rng: Generator) -> Pix
     out = _moved(crop, out_px, rng)
     if rng.random() < 0.2:
         out = _in_other_surroundings(out, _moved(context, out_px, rng), rng)
-    out = _restained(out, rng)
+    return degraded(_restained(out, rng), rng)
+
+
+def degraded(picture: Pixels, rng: Generator) -> Pixels:
+    """Return (H, W, 3) uint8 of the same size, at times blurred, coarser, sharpened, noisier or coded anew."""
+    out = picture
     for chance, change in _DEGRADATIONS:
         if rng.random() < chance:
             out = change(out, rng)
@@ -90,10 +95,11 @@ def _blurred(crop: Pixels, rng: Generator) -> Pixels:
 
 def _coarsened(crop: Pixels, rng: Generator) -> Pixels:
     """Lose resolution, as a field taken at a lower magnification has."""
-    size = crop.shape[0]
-    small = max(8, round(size * rng.uniform(0.45, 0.9)))
-    low = cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(low, (size, size), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    height, width = crop.shape[:2]
+    share = rng.uniform(0.45, 0.9)
+    size = max(8, round(width * share)), max(8, round(height * share))
+    low = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(low, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
 def _sharpened(crop: Pixels, rng: Generator) -> Pixels:
