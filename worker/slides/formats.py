@@ -11,6 +11,7 @@ from pathlib import Path
 import openslide
 
 from worker.errors import BadSlideError
+from worker.slides.dicom_series import check_one_series
 from worker.slides.jpeg_check import check_jpeg_field, check_jpeg_strips
 from worker.slides.large_tiff import check_large_tiff
 from worker.slides.openslide_source import OpenSlideSource
@@ -30,8 +31,8 @@ def open_slide_file(path: Path) -> PixelSource:
     """Open a slide or a field for reading.
 
     Raises:
-        BadSlideError: `empty_file`, `truncated`, `damaged`, `unsupported_format` or `too_large`; cause and remedy
-            name no path.
+        BadSlideError: `empty_file`, `truncated`, `damaged`, `unsupported_format`, `several_series` or `too_large`;
+            cause and remedy name no path.
     """
     size = path.stat().st_size
     if size == 0:
@@ -40,6 +41,8 @@ def open_slide_file(path: Path) -> PixelSource:
         start = stream.read(16)
     pages = _tiff_pages(path, start, size) if start[:2] in _TIFF_STARTS else ()
     vendor = openslide.OpenSlide.detect_format(path)
+    if vendor == "dicom":
+        check_one_series(path)
     if vendor is not None:
         return choose(path, pages, OpenSlideSource(path, vendor)).source
     if pages:
