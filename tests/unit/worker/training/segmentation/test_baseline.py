@@ -14,7 +14,7 @@ from worker.training.segmentation.metrics import Counts, counts, mask_dice, over
 @pytest.fixture(scope="module")
 def smear() -> DrawnSmear:
     composition = {CellClass.LYMPHOCYTE: 5, CellClass.PLASMA_CELL: 4, CellClass.NEUTROPHIL: 3}
-    return draw_smear(SmearSpec(width_px=480, height_px=420, seed=8, composition=composition, touching=0.4))
+    return draw_smear(SmearSpec(width_px=480, height_px=420, seed=11, composition=composition, touching=0.4))
 
 
 @pytest.mark.parametrize("mpp_um", [0.083, 0.25, 0.37])
@@ -23,8 +23,8 @@ def test_cells_are_found_at_the_picture_s_own_size(smear: DrawnSmear, mpp_um: fl
     truth = cv2.resize(smear.cells, rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST).astype(np.int32)
     cells, nuclei = classical(rgb, mpp_um)
     assert cells.shape == nuclei.shape == rgb.shape[:2]
-    assert mask_dice(truth > 0, cells > 0) > 0.85
-    assert counts(overlap(truth, cells)).f1 > 0.85
+    assert mask_dice(truth > 0, cells > 0) > 0.9
+    assert counts(overlap(truth, cells)).f1 > 0.9
 
 
 def test_nuclei_carry_the_number_of_their_cell(smear: DrawnSmear) -> None:
