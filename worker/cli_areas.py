@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Annotated, Any
 import cv2
 import typer
 
+from worker.cli_files import expanded, outputs
 from worker.config import WorkerSettings
-from worker.errors import BadRequestError, BadSlideError
+from worker.errors import BadSlideError
 from worker.outputs.overlay import SIDE_PX, picture_of
 from worker.outputs.panel import NOTICE
 from worker.outputs.survey import surveyed
@@ -43,25 +43,16 @@ def areas(
 
     Writes DIR/<name>.areas.png for each; what is no smear, or cannot be read, gets its reason, and the exit code is 3.
     """
-    if absent := [str(image) for image in images if not image.is_file()]:
-        raise BadRequestError(f"no such file: {', '.join(absent[:3])}")
+    files = expanded(images)
     out.mkdir(parents=True, exist_ok=True)
     answers = []
-    for image, picture in zip(images, _pictures(images, out), strict=True):
+    for image, picture in zip(files, outputs(files, out, ".areas.png"), strict=True):
         answers.append({"file": str(image), **_look(image, picture, mpp, is_smear=smear)})
         if not as_json:
             typer.echo(_line(answers[-1]))
     typer.echo(json.dumps(answers, ensure_ascii=False, indent=1) if as_json else NOTICE)
     if any(answer["error_code"] for answer in answers):
         raise typer.Exit(_QUARANTINED)
-
-
-def _pictures(images: list[Path], out: Path) -> Iterator[Path]:
-    """Yield a path per image; images of one name get numbers, so that none takes the place of another."""
-    taken: dict[str, int] = {}
-    for image in images:
-        number = taken[image.stem] = taken.get(image.stem, 0) + 1
-        yield out / (f"{image.stem}.areas.png" if number == 1 else f"{image.stem}-{number}.areas.png")
 
 
 def _look(image: Path, picture: Path, mpp: float | None, *, is_smear: bool) -> dict[str, Any]:

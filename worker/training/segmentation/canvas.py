@@ -73,16 +73,17 @@ def _piece(found: Field, side: int, rng: Generator) -> Canvas:
     centre = np.array([_within(width, side, rng), _within(height, side, rng)])
     affine = np.column_stack([matrix, side / 2 - matrix @ centre])
 
-    def warped(plane: NDArray[np.generic], how: int) -> NDArray[np.generic]:
-        out = cv2.warpAffine(np.asarray(plane), affine, (side, side), flags=how, borderMode=cv2.BORDER_REFLECT_101)
-        return np.asarray(out)
+    def warped(plane: NDArray[np.generic], how: int = cv2.INTER_NEAREST) -> NDArray[np.float32]:
+        # All in one type: which pixel is nearest may be rounded otherwise for another.
+        values = plane.astype(np.float32)
+        out = cv2.warpAffine(values, affine, (side, side), flags=how, borderMode=cv2.BORDER_REFLECT_101)
+        return np.asarray(out, np.float32)
 
-    instance = warped(found.instance.astype(np.float32), cv2.INTER_NEAREST).astype(np.int32)
     return Canvas(
-        rgb=warped(found.rgb, cv2.INTER_LINEAR).astype(np.uint8),
-        cell=warped(found.cell.astype(np.int16), cv2.INTER_NEAREST).astype(np.int8),
-        nucleus=warped(found.nucleus.astype(np.int16), cv2.INTER_NEAREST).astype(np.int8),
-        instance=instance,
+        rgb=np.clip(warped(found.rgb, cv2.INTER_LINEAR) + 0.5, 0, 255).astype(np.uint8),
+        cell=warped(found.cell).astype(np.int8),
+        nucleus=warped(found.nucleus).astype(np.int8),
+        instance=warped(found.instance).astype(np.int32),
     )
 
 

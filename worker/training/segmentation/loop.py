@@ -53,6 +53,15 @@ class Recipe:
     seed: int = 20261123
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a training keeps its state and where it runs."""
+
+    folder: Path
+    device: torch.device
+    initial: Mapping[str, Tensor] | None = None  # weights to begin with, of a network of the recipe's widths
+
+
 @dataclass(kw_only=True)
 class _State:
     """What changes from step to step."""
@@ -63,16 +72,14 @@ class _State:
     history: list[dict[str, Any]]
 
 
-def fit(
-    train: Sequence[Field], val: Sequence[Field], recipe: Recipe, folder: Path, *, device: str = "cpu", tell: Tell
-) -> SegNet:
-    """Return the averaged network of the best round on `val`; keep state in `folder`, tell of each round.
+def fit(train: Sequence[Field], val: Sequence[Field], recipe: Recipe, place: Place, tell: Tell) -> SegNet:
+    """Return the averaged network of the best round on `val`; keep state in the folder, tell of each round.
 
     Raises ValueError when the folder holds a training with another recipe.
     """
+    folder, where = place.folder, place.device
     folder.mkdir(parents=True, exist_ok=True)
-    where = torch.device(device)
-    state = _resumed(recipe, folder, where)
+    state = _resumed(recipe, place)
     by_source = {name: [f for f in train if f.source == name] for name in sorted({f.source for f in train})}
     while len(state.history) < recipe.rounds:
         started = time.monotonic()
@@ -138,9 +145,13 @@ def _on_cpu(state: _State, recipe: Recipe) -> SegNet:
     return net.eval()
 
 
-def _resumed(recipe: Recipe, folder: Path, device: torch.device) -> _State:
+def _resumed(recipe: Recipe, place: Place) -> _State:
+    folder = place.folder
     torch.manual_seed(recipe.seed)
-    net = SegNet(recipe.widths).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = SegNet(recipe.widths)
+    if place.initial is not None:
+        net.load_state_dict(dict(place.initial))
+    net = net.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     adam = torch.optim.AdamW(net.parameters(), lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
     mean_net = AveragedModel(net, use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))  # type: ignore[no-untyped-call]
     state = _State(net=net, mean_net=mean_net, adam=adam, history=[])

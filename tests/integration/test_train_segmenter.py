@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.annotated import write_sets
+from worker.errors import BadRequestError
+from worker.nets.card_files import Files
+from worker.nets.segmenter_cards import SegmenterCard
+from worker.nets.segmenters import load_segmenter
+from worker.training.segmentation import fit
+from worker.training.segmentation.fit import Training, train_segmenter
+from worker.training.segmentation.loop import Recipe
+
+RECIPE = Recipe(widths=(4, 6, 8, 8), rounds=2, steps=2, batch=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sets")
+    write_sets(folder / "data", fields=4)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _few_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_DRAWN_SMEARS", 1)
+
+
+def _training(folder: Path, place: str, **changes: object) -> Training:
+    plain = Training(
+        data=folder / "data",
+        out=folder / place / "segmenters" / "mine.safetensors",
+        work=folder / place / "work",
+        device="cpu",
+        recipe=RECIPE,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> tuple[Files[SegmenterCard], list[str]]:
+    told: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "_DRAWN_SMEARS", 1)
+        return train_segmenter(_training(folder, "trained"), told.append), told
+
+
+def test_a_training_writes_weights_that_load_and_says_what_they_are(
+    folder: Path, trained: tuple[Files[SegmenterCard], list[str]]
+) -> None:
+    files, told = trained
+    assert load_segmenter("mine", folder / "trained", "cpu").card == files.card
+    assert files.card.data["train"]["bccd_fields"] > 0
+    assert "CC BY-NC-SA" in files.card.terms
+    assert [line.split()[0] for line in told[1:]] == ["1/2", "2/2"]
+    card = (folder / "trained" / "segmenters" / "mine.md").read_text()
+    assert "not for diagnostic procedures" in card
+    assert files.card.weights_sha256 in card
+
+
+def test_weights_made_without_the_non_commercial_set_say_so(folder: Path) -> None:
+    recipe, left_out = replace(RECIPE, rounds=1), ("segpc_mm_512",)
+    files = train_segmenter(_training(folder, "open", leave_out=left_out, recipe=recipe), lambda _: None)
+    assert "segpc_mm_512" not in files.card.data["train"]
+    assert "CC BY-NC-SA" not in files.card.terms
+
+
+def test_a_training_that_was_stopped_ends_as_one_that_was_not(
+    folder: Path, trained: tuple[Files[SegmenterCard], list[str]]
+) -> None:
+    class Stopped(Exception):  # noqa: N818 - no error of the product
+        pass
+
+    def stop_after_one(line: str) -> None:
+        if line.startswith("1/"):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_segmenter(_training(folder, "again"), stop_after_one)
+    resumed = train_segmenter(_training(folder, "again"), lambda _: None)
+    assert resumed.card.weights_sha256 == trained[0].card.weights_sha256
+
+
+def test_a_work_folder_of_another_recipe_is_refused(
+    folder: Path, trained: tuple[Files[SegmenterCard], list[str]]
+) -> None:
+    assert trained
+    with pytest.raises(BadRequestError, match="another recipe"):
+        train_segmenter(_training(folder, "trained", recipe=replace(RECIPE, seed=1)), lambda _: None)
+
+
+def test_training_begins_with_the_weights_that_are_given(
+    folder: Path, trained: tuple[Files[SegmenterCard], list[str]]
+) -> None:
+    still = replace(RECIPE, rounds=1, steps=1, peak_lr=0.0, average=0.5)
+    again = _training(folder, "further", initial=trained[0].weights, recipe=still)
+    train_segmenter(again, lambda _: None)
+    before, after = (load_segmenter("mine", folder / name, "cpu").net for name in ("trained", "further"))
+    assert torch.allclose(before.head.weight, after.head.weight, atol=1e-3)
+    with pytest.raises(BadRequestError, match="holds no weights of a segmenter of widths"):
+        train_segmenter(replace(again, recipe=replace(still, widths=(4, 6, 8)), work=folder / "w"), lambda _: None)

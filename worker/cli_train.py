@@ -1,0 +1,65 @@
+"""`marrowline train`: makes weights, with the cards that say what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from worker.errors import BadRequestError
+from worker.outputs.panel import NOTICE
+
+train = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Train networks; a training that was stopped goes on where it was.",
+    epilog=NOTICE,
+)
+
+
+@train.callback()
+def main() -> None:
+    """Train one kind of network."""
+
+
+@train.command("segmenter")
+def segmenter(
+    *,
+    data: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the annotated sets.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The weight file to write, NAME.safetensors.")],
+    leave_out: Annotated[
+        list[str] | None, typer.Option(metavar="SET", help="A set to train without; may be repeated.")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of 200 steps; each is validated and kept.")] = None,
+    init: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weights to begin with instead of random ones.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda:0, … or auto.")] = "auto",
+) -> None:
+    """Train the segmenter on the sets below DIR that it knows, and on drawn smears.
+
+    Writes the weights, NAME.json and NAME.md; the state is kept in FILE.training until then.
+    """
+    if out.suffix != ".safetensors":
+        raise BadRequestError(f"{out}: a weight file is named NAME.safetensors")
+    from worker.training.segmentation.fit import Training, known_sets, train_segmenter  # noqa: PLC0415 - loads torch
+    from worker.training.segmentation.loop import Recipe  # noqa: PLC0415
+
+    if unknown := sorted(set(leave_out or ()) - set(known_sets())):
+        raise BadRequestError(f"no set is called {', '.join(unknown)}: known are {', '.join(known_sets())}")
+    training = Training(
+        data=data,
+        out=out,
+        work=out.with_suffix(".training"),
+        leave_out=tuple(leave_out or ()),
+        device=device,
+        initial=init,
+        recipe=Recipe() if rounds is None else Recipe(rounds=rounds),
+    )
+    console = Console(stderr=True)
+    with console.status("training"):
+        files = train_segmenter(training, console.print)
+    typer.echo(f"{files.weights}: {files.weights.stat().st_size} bytes, SHA-256 {files.card.weights_sha256}\n{NOTICE}")
