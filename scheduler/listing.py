@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import time
 from array import array
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -25,6 +23,7 @@ from db.facts import current_by_key
 from db.records import Decide, StoredObject
 from db.session import transact
 from db.slide_files import current_sets
+from scheduler.changes import Change, Memory, Refusal
 from scheduler.config import SchedulerSettings
 from scheduler.failures import OF_ONE_OBJECT, Failures, name_in_logs
 from scheduler.intake import RefusedError, fault_of_key, is_slide_key, slide_of_sidecar
@@ -40,7 +39,6 @@ _Item: TypeAlias = StoredObject | ListedSet
 log = structlog.get_logger(__name__)
 
 _PAGE = 1000
-_MOST_REFUSALS = 100_000
 _MOST_ABSENT = 10_000
 _ANNOUNCE_S = 1.0
 
@@ -54,39 +52,6 @@ class ListingReport:
     refused: tuple[tuple[str, str], ...]  # key and reason, of objects not refused like this before
     missing: tuple[int, ...]  # slides whose object is gone
     failed: int  # objects that could not be taken in, or asked for, this time
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Refusal:
-    etag: str
-    sidecar_etag: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Change:
-    """What one page shows of one slide: the object, its sidecar, or both."""
-
-    key: str
-    listed: StoredObject | None
-    sidecar: StoredObject | None
-
-    @property
-    def modified(self) -> datetime:
-        """The later time of change of the two."""
-        return max(one.last_modified for one in (self.listed, self.sidecar) if one is not None)
-
-    def fingerprint(self, before: _Refusal | None) -> _Refusal:
-        """Return what a refusal of it rests on; an object that is not on the page is taken to be as before."""
-        etag = self.listed.etag if self.listed else before.etag if before else ""
-        return _Refusal(etag=etag, sidecar_etag=self.sidecar.etag if self.sidecar else "")
-
-
-@dataclass
-class Memory:
-    """What one comparison leaves for the next; losing it costs time and a repeated log line, nothing else."""
-
-    refused: OrderedDict[str, _Refusal] = field(default_factory=OrderedDict)
-    absent: frozenset[int] = frozenset()  # slides whose object was not there the last time
 
 
 def reconcile(
@@ -128,7 +93,7 @@ class _Comparison:
         self._refused: list[tuple[str, str]] = []
         self._failures = Failures(door)
 
-    def changes(self, page: list[_Item]) -> Iterator[_Change]:
+    def changes(self, page: list[_Item]) -> Iterator[Change]:
         """Yield what the page shows to be new or changed: first of slides that are one file, then of sets."""
         slides, sidecars = self._sort([item for item in page if isinstance(item, StoredObject)])
         self._seen.extend(_digest(key) for key in slides)
@@ -136,21 +101,24 @@ class _Comparison:
         bucket = self._door.store.name
         known = self._transact(lambda conn: current_by_key(conn, bucket, keys)) if keys else {}
         for key in keys:
-            change = _Change(key=key, listed=slides.get(key), sidecar=sidecars.get(key))
+            change = Change(key=key, listed=slides.get(key), sidecar=sidecars.get(key))
             if not self._settled(change, known.get(key)):
                 yield change
         yield from self._changed_sets([item for item in page if isinstance(item, ListedSet)])
 
-    def _changed_sets(self, sets: list[ListedSet]) -> Iterator[_Change]:
-        """Yield the sets that are new or changed, and those that were not complete the last time."""
+    def _changed_sets(self, sets: list[ListedSet]) -> Iterator[Change]:
+        """Yield the sets that are new or changed, and those that time may have completed since the last look."""
         sets = [one for one in sets if not self._refused_key(one)]
         self._seen.extend(_digest(one.key) for one in sets)
         keys, bucket = [one.key for one in sets], self._door.store.name
         known = self._transact(lambda conn: current_sets(conn, bucket, keys)) if keys else {}
         for one in sets:
             there = known.get(one.key)
+            if there is None and self._memory.waits(one):
+                continue
             files = one.own_files(there.file_keys if there else frozenset())
-            change = _Change(key=one.key, listed=as_one(one.key, files), sidecar=one.sidecar)
+            of_set = "" if there else one.fingerprint()
+            change = Change(key=one.key, listed=as_one(one.key, files), sidecar=one.sidecar, of_set=of_set)
             if not self._settled(change, replace(there.obj, etag=there.manifest) if there else None):
                 yield change
 
@@ -158,33 +126,34 @@ class _Comparison:
         """Refuse a set whose key no row can hold; tell whether it is one."""
         fault = fault_of_key(one.key)
         if fault is not None:
-            change = _Change(key=one.key, listed=one.index or one.others[0], sidecar=None)
+            change = Change(key=one.key, listed=one.index or one.others[0], sidecar=None)
             if not self._settled(change, None):
                 self._refuse(RefusedError(one.key, fault), change.fingerprint(None))
         return fault is not None
 
-    def take_in(self, change: _Change) -> None:
+    def take_in(self, change: Change) -> None:
         """Register the object, or note why not; raises only when nothing could be registered now."""
         try:
-            run_id = take_in(self._door, change.key, modified=change.modified)
+            taken = take_in(self._door, change.key, modified=change.modified)
         except RefusedError as refused:
             self._refuse(refused, change.fingerprint(self._memory.refused.get(change.key)))
         except OF_ONE_OBJECT as error:
             self._failures.note(change.key, error)
             return
         else:
-            self._memory.refused.pop(change.key, None)
-            if run_id is not None:
-                self._due(run_id)
+            self._memory.taken_in(change, waits=taken.waits)
+            if taken.run_id is not None:
+                self._due(taken.run_id)
         self._failures.interrupted()
 
     def missing(self) -> tuple[int, ...]:
         """Mark and return the slides whose object was gone the last time and still is."""
         unseen = self._transact(self._unseen)
-        gone = [slide_id for slide_id, key in unseen if self._is_gone(key)]
+        gone = {slide_id: key for slide_id, key in unseen if self._is_gone(key)}
         missing = tuple(slide_id for slide_id in gone if slide_id in self._memory.absent)
         for slide_id in missing:
             self._mark(slide_id)
+            self._memory.waiting.pop(gone[slide_id], None)
         self._memory.absent = frozenset(gone).difference(missing)
         return missing
 
@@ -222,11 +191,11 @@ class _Comparison:
                 fault = fault_of_key(obj.key)
                 if fault is None:
                     slides[obj.key] = obj
-                elif not self._settled(change := _Change(key=obj.key, listed=obj, sidecar=None), None):
+                elif not self._settled(change := Change(key=obj.key, listed=obj, sidecar=None), None):
                     self._refuse(RefusedError(obj.key, fault), change.fingerprint(None))
         return slides, sidecars
 
-    def _settled(self, change: _Change, known: StoredObject | None) -> bool:
+    def _settled(self, change: Change, known: StoredObject | None) -> bool:
         """Tell whether nothing new is to be learnt."""
         refusal = self._memory.refused.get(change.key)
         if refusal is not None and refusal == change.fingerprint(refusal):
@@ -246,12 +215,10 @@ class _Comparison:
             self._announce()
             self._announced_at = time.monotonic()
 
-    def _refuse(self, refused: RefusedError, refusal: _Refusal) -> None:
+    def _refuse(self, refused: RefusedError, refusal: Refusal) -> None:
         self._refused.append((refused.key, refused.reason))
         log.warning("refused", object=name_in_logs(refused.key), reason=refused.reason)
-        self._memory.refused[refused.key] = refusal
-        while len(self._memory.refused) > _MOST_REFUSALS:
-            self._memory.refused.popitem(last=False)
+        self._memory.refuse(refused.key, refusal)
 
     def _mark(self, slide_id: int) -> None:
         self._transact(lambda conn: runs.mark_missing(conn, slide_id, self._door.decide))

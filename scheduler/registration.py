@@ -56,8 +56,16 @@ def lab_defaults(settings: SchedulerSettings) -> runs.LabDefaults:
     )
 
 
-def take_in(door: Door, key: str, *, modified: datetime | None = None) -> int | None:
-    """Register the latest version under the key, once; return the run that became due by it, if one did.
+@dataclass(frozen=True, kw_only=True)
+class TakenIn:
+    """What came of an object."""
+
+    run_id: int | None = None  # the run that became due by it
+    waits: bool = False  # for more files of a set: nothing comes of it until one of them changes
+
+
+def take_in(door: Door, key: str, *, modified: datetime | None = None) -> TakenIn:
+    """Register the latest version under the key, once.
 
     Of a slide of several files the key is its index's, or its folder's: it becomes due once all have come.
 
@@ -71,7 +79,7 @@ def take_in(door: Door, key: str, *, modified: datetime | None = None) -> int | 
         return _take_in_set(door, key, modified)
     obj = door.store.head(key)
     if obj is None:
-        return None
+        return TakenIn()
     sidecar = sidecar_of(door.store, key)
     facts = facts_of(key, sidecar, door.settings, prefix=door.store.prefix)
     if modified is None:
@@ -85,17 +93,17 @@ def take_in(door: Door, key: str, *, modified: datetime | None = None) -> int | 
         restarted = known_facts.restate(conn, obj, facts, defaults, door.decide)
         return restarted if restarted is not None else run_id
 
-    return transact(door.engine, work, patience_s=PATIENCE_S)
+    return TakenIn(run_id=transact(door.engine, work, patience_s=PATIENCE_S))
 
 
-def _take_in_set(door: Door, key: str, listed: datetime | None) -> int | None:
+def _take_in_set(door: Door, key: str, listed: datetime | None) -> TakenIn:
     """Register what has come of a slide of several files; a listing may tell times more finely than single answers."""
     if fault_of_key(key):
-        return None
+        return TakenIn()
     before = sidecar_of(door.store, key)
     found = look_up(door.store, key, quiet_s=door.settings.set_quiet_s)
     if found is None:
-        return None
+        return TakenIn()
     sidecar = sidecar_of(door.store, key)
     # Files are replaced one by one: the sidecar is asked before and after, or an upload could begin or end in between.
     if is_uploading(key, before) or is_uploading(key, sidecar):
@@ -112,7 +120,8 @@ def _take_in_set(door: Door, key: str, listed: datetime | None) -> int | None:
         restarted = known_facts.restate(conn, known, facts, defaults, door.decide)
         return restarted if restarted is not None else run_id
 
-    return transact(door.engine, work, patience_s=PATIENCE_S)
+    run_id = transact(door.engine, work, patience_s=PATIENCE_S)
+    return TakenIn(run_id=run_id, waits=not found.complete and found.quiet_s is None)
 
 
 def told(error: Exception) -> str:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from db.records import StoredObject
 from scheduler.intake import SIDECAR, is_slide_key, sidecar_key, slide_of_sidecar
-from worker.slide_sets import MOST_FILES, SetKind, folder_of, may_belong, set_kind
+from worker.slide_sets import COMPLETE, MOST_FILES, SetKind, folder_of, manifest_digest, may_belong, set_kind
 from worker.storage import RESULTS_PREFIX
 
 _MOST_HELD = 10_000
@@ -24,6 +25,12 @@ class ListedSet:
     index: StoredObject | None  # a DICOM series has none
     others: tuple[StoredObject, ...]  # of VMS and VMU all that lies beside the index and may belong to it
     sidecar: StoredObject | None
+    marker: StoredObject | None = None  # says that all of its files have come
+
+    def fingerprint(self) -> str:
+        """Return what changes with anything that can make an incomplete set complete: 64 hex digits."""
+        one_by_one = (self.index, *self.others, self.sidecar, self.marker)
+        return manifest_digest(self.key, [obj for obj in one_by_one if obj])
 
     def own_files(self, known: Collection[str]) -> tuple[StoredObject, ...]:
         """Return its files; of those beside a VMS only the ones that are known to be its own."""
@@ -40,6 +47,7 @@ class _Open:
     folder: str
     mrxs: StoredObject | None = None  # the index whose folder this is
     sidecar: StoredObject | None = None
+    marker: StoredObject | None = None
     files: list[StoredObject] = field(default_factory=list)  # .dat of an MRXS, .dcm of a series
     hamamatsu: list[StoredObject] = field(default_factory=list)  # indexes
     beside: dict[str, StoredObject] = field(default_factory=dict)  # may belong to those, or stand for itself
@@ -86,7 +94,10 @@ def _kept(opened: list[_Open], obj: StoredObject) -> bool:
     if obj.key.endswith(SIDECAR):
         return _kept_sidecar(opened, obj)
     folder = obj.key[: obj.key.rfind("/") + 1]
-    if kind is SetKind.HAMAMATSU:
+    if folder and obj.key == folder + COMPLETE:
+        for one in (_folder(opened, folder), *(one for one in opened if one.mrxs and one.folder == folder)):
+            one.marker = obj
+    elif kind is SetKind.HAMAMATSU:
         _folder(opened, folder).hamamatsu.append(obj)
     elif folder and may_belong(SetKind.DICOM, folder, obj.key):
         _folder(opened, folder).keep(obj)
@@ -120,15 +131,16 @@ def _folder(opened: list[_Open], folder: str) -> _Open:
 
 
 def _closed(one: _Open) -> Iterator[StoredObject | ListedSet]:
+    listed = partial(ListedSet, marker=one.marker)
     if one.mrxs:
-        yield ListedSet(key=one.mrxs.key, index=one.mrxs, others=tuple(one.files), sidecar=one.sidecar)
+        yield listed(key=one.mrxs.key, index=one.mrxs, others=tuple(one.files), sidecar=one.sidecar)
     elif one.files:
-        yield ListedSet(key=one.folder, index=None, others=tuple(one.files), sidecar=one.sidecar)
+        yield listed(key=one.folder, index=None, others=tuple(one.files), sidecar=one.sidecar)
     if not one.hamamatsu:
         yield from _alone(one)
     others = tuple(obj for key, obj in one.beside.items() if not key.endswith(SIDECAR))
     for index in one.hamamatsu:
-        yield ListedSet(key=index.key, index=index, others=others, sidecar=one.beside.get(sidecar_key(index.key)))
+        yield listed(key=index.key, index=index, others=others, sidecar=one.beside.get(sidecar_key(index.key)))
 
 
 def _alone(one: _Open) -> Iterator[StoredObject]:

@@ -17,9 +17,10 @@ from db.errors import NotAllowedError
 from db.records import RunState, StoredObject
 from db.session import transaction
 from scheduler import listing
+from scheduler.changes import Memory
 from scheduler.config import SchedulerSettings
 from scheduler.events import Listing
-from scheduler.listing import ListingReport, Memory, reconcile
+from scheduler.listing import ListingReport, reconcile
 from scheduler.registration import Door
 from tests.support.rows import Standing, decide, execute, read, scalar, standing, taken
 from worker.errors import ServiceError

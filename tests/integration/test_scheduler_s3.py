@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine
 
 from db.session import transaction
+from scheduler.changes import Memory
 from scheduler.config import SchedulerSettings
-from scheduler.listing import ListingReport, Memory, reconcile
+from scheduler.listing import ListingReport, reconcile
 from tests.support.rows import decide, read, scalar, standing, taken
 from tests.support.swift import S3Server
 from worker.s3_client import make_client

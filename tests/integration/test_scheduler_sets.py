@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -13,9 +14,11 @@ from sqlalchemy import Engine
 from db import runs
 from db.records import StoredObject
 from db.session import transaction
-from scheduler import listing, set_intake
+from db.slide_files import FoundSet
+from scheduler import changes, listing, registration, set_intake
+from scheduler.changes import Memory
 from scheduler.config import SchedulerSettings
-from scheduler.listing import ListingReport, Memory, reconcile
+from scheduler.listing import ListingReport, reconcile
 from tests.support.rows import Standing, decide, execute, read, scalar, standing, taken
 from worker.store_folder import FolderStore
 
@@ -106,6 +109,47 @@ def test_what_is_known_whole_is_not_looked_at_again(scheduler: Scheduler, monkey
     assert len(scheduler.slides()) == 3
     monkeypatch.setattr(listing, "take_in", lambda *_, **__: pytest.fail("looked at again"))
     scheduler.look()
+
+
+def test_an_incomplete_set_is_looked_at_again_when_something_of_it_changes(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+
+    def noted(*arguments: Any, **named: Any) -> FoundSet | None:
+        looked_at.append(arguments[1])
+        return set_intake.look_up(*arguments, **named)
+
+    def looks() -> list[str]:
+        looked_at.clear()
+        scheduler.look()
+        return sorted(looked_at)
+
+    monkeypatch.setattr(registration, "look_up", noted)
+    scheduler.put("x.mrxs", *OF_MRXS[:2], "x.vms")
+    assert [looks(), looks()] == [[MRXS, VMS], []]
+    for name in ("x/a.dat", "x/_COMPLETE"):
+        scheduler.put(name)
+        assert looks() == [MRXS]
+    assert [looks(), sorted(scheduler.slides())] == [[], [f"{MRXS} current", f"{VMS} incomplete"]]
+    _say(scheduler, "x.vms.json", stain="MGG")
+    scheduler.put("x_map.jpg")
+    assert [looks(), looks()] == [[VMS], []]
+    monkeypatch.setattr(changes, "_LONGEST_WAIT_S", 0.0)
+    assert looks() == [VMS]
+
+
+def test_an_incomplete_set_that_went_missing_comes_back(scheduler: Scheduler) -> None:
+    scheduler.put("x.mrxs", "x/a.dat")
+    scheduler.look()
+    path = Path(scheduler.store.name, "lab/patient/x.mrxs")
+    path.rename(path.with_suffix(".away"))
+    for _ in range(2):
+        scheduler.look()
+    assert scheduler.slides() == [f"{MRXS} missing"]
+    path.with_suffix(".away").rename(path)
+    scheduler.look()
+    assert scheduler.slides() == [f"{MRXS} superseded", f"{MRXS} incomplete"]
 
 
 def test_a_replaced_file_makes_another_slide_and_a_returned_one_the_old(scheduler: Scheduler) -> None:

@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 
 from db.progress import ObjectProgress
 from scheduler import waiting
+from scheduler.changes import Memory
 from scheduler.config import SchedulerSettings
-from scheduler.listing import Memory, reconcile
+from scheduler.listing import reconcile
 from scheduler.waiting import Standing, wait_for
 from tests.support.rows import decide, read
 from worker.store_folder import FolderStore

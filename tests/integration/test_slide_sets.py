@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler import listing
+from scheduler.changes import Memory
 from scheduler.config import SchedulerSettings
-from scheduler.listing import Memory, reconcile
+from scheduler.listing import reconcile
 from tests.support.rows import decide, taken
 from tests.support.slide_sets import MPP_UM, write_dicom, write_mrxs, write_vms
 from tests.support.swift import S3Server
