@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from pydantic import BaseModel
 
 from db.config import DatabaseSettings
 from db.records import Specimen
@@ -100,6 +101,31 @@ def test_every_marrowline_variable_is_a_setting() -> None:
     used = {key for service in SERVICES.values() for key in service.get("environment", {}) if "MARROWLINE" in key}
     assert used
     assert used <= fields
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "fields"),
+    [
+        ("worker-cpu", WorkerSettings, {"sandbox", "read_threads", "read_deadline_s", "device"}),
+        ("worker-gpu", WorkerSettings, {"sandbox", "read_threads", "read_deadline_s", "device"}),
+        ("worker-cpu", StoreSettings, {"cache_dir", "cache_max_bytes"}),
+        ("scheduler", SchedulerSettings, {"default_specimen", "rule", "set_quiet_s", "max_attempts"}),
+    ],
+)
+def test_what_a_site_may_have_to_change_is_passed_on_with_its_own_default(
+    name: str, settings: type[BaseModel], fields: set[str]
+) -> None:
+    environment = SERVICES[name]["environment"]
+    for field in fields:
+        found = VARIABLE.fullmatch(environment[f"MARROWLINE_{field.upper()}"])
+        if found is not None:
+            assert settings.model_validate({field: found["rest"]}) == settings.model_validate({}), field
+
+
+def test_the_deployment_page_names_every_variable_with_a_default() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    chosen = {name for name in EXAMPLE if not SECRET.search(name)}
+    assert {name for name in chosen if f"`{name}`" not in page} == set()
 
 
 @pytest.mark.parametrize("name", OURS)
