@@ -46,22 +46,20 @@ def split_by_depth(depth: Labels, no_neck: float) -> Pieces:
     Two pieces are one where the valley is at least `no_neck` of the shallower one's depth. Depths below 2^26.
     """
     depth = np.asarray(cv2.copyMakeBorder(depth, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0), np.int32)
-    inside = np.flatnonzero(depth)
-    basin = _climb(depth, inside)
-    roots = np.flatnonzero(basin == np.arange(len(inside)))
+    inside = np.flatnonzero(depth != 0)
+    top = _climb(depth, inside)
+    roots = np.flatnonzero(top == np.arange(len(inside), dtype=np.int32))
     number = np.zeros(len(inside), np.int32)
     number[roots] = np.arange(1, len(roots) + 1)
-    basins = np.zeros(depth.shape, np.int32)
-    basins.ravel()[inside] = number[basin]
+    basin = number.take(top)
     peaks = np.concatenate([[0], depth.ravel()[inside[roots]]])
-    pairs, saddles = _saddles(basins, depth, inside)
+    pairs, saddles = _saddles(basin, depth, inside)
     piece_of, deepest = _merge_shallow(peaks.tolist(), pairs, saddles, no_neck)
-    ends = np.sort(piece_of[pairs], axis=1)
-    apart = ends[:, 0] != ends[:, 1]
-    necks: dict[tuple[int, int], int] = {}
-    for (a, b), saddle in zip(ends[apart].tolist(), saddles[apart].tolist(), strict=True):
-        necks[a, b] = max(necks.get((a, b), 0), saddle)
-    return Pieces(labels=np.ascontiguousarray(piece_of[basins][1:-1, 1:-1]), depth=deepest, necks=necks)
+    return Pieces(
+        labels=np.ascontiguousarray(_spread(piece_of.take(basin), depth, inside)[1:-1, 1:-1]),
+        depth=deepest,
+        necks=_necks(np.sort(piece_of[pairs], axis=1), saddles),
+    )
 
 
 def summed(steps: NDArray[np.uint8] | NDArray[np.uint16]) -> Labels:
@@ -77,38 +75,45 @@ def _depth(mask: Pixels, mpp_um: float) -> Labels:
     return depth
 
 
-def _climb(depth: Labels, inside: Positions) -> Positions:
+def _climb(depth: Labels, inside: Positions) -> Labels:
     """Return for each pixel inside the index, into `inside`, of the maximum that steepest ascent leads to.
 
     The outermost rows and columns of `depth` must be 0.
     """
     width = depth.shape[1]
+    offsets = np.array([row * width + column for row in range(3) for column in range(3)])
     # The highest of 3 x 3, and of equals the last in raster order, so that no two can point at each other: the
-    # low bits hold row and column of the neighbour, and the maximum is taken along rows first.
-    key = depth << 4
-    along = key.copy()
-    along[:, 1:-1] = np.maximum(np.maximum(key[:, :-2], key[:, 1:-1] + 1), key[:, 2:] + 2)
-    best = np.maximum(np.maximum(along[:-2], along[1:-1] + 4), along[2:] + 8).ravel()[inside - width]
-    higher = inside + ((best >> 2 & 3) - 1) * width + (best & 3) - 1
-    index = np.empty(depth.size, np.intp)
-    index[inside] = np.arange(len(inside))
-    up: Positions = index[higher]
-    while not np.array_equal(further := up[up], up):
+    # low bits hold the neighbour's place in that order.
+    heights, corner = (depth << 4).ravel(), inside - width - 1
+    best = heights.take(corner)
+    for order, offset in enumerate(offsets.tolist()):
+        np.maximum(best, heights[offset:].take(corner) + order, out=best)
+    index = np.empty(depth.size, np.int32)
+    index[inside] = np.arange(len(inside), dtype=np.int32)
+    up: Labels = index.take(corner + offsets.take(best & 15))
+    while not np.array_equal(further := up.take(up), up):
         up = further
     return up
 
 
-def _saddles(basins: Labels, depth: Labels, inside: Positions) -> tuple[Labels, Numbers]:
+def _spread(values: Labels, depth: Labels, inside: Positions) -> Labels:
+    """Return values of the pixels inside as an image of the shape of `depth`, 0 elsewhere."""
+    image = np.zeros(depth.shape, np.int32)
+    image.ravel()[inside] = values
+    return image
+
+
+def _saddles(basin: Labels, depth: Labels, inside: Positions) -> tuple[Labels, Numbers]:
     """Return (M, 2) touching basins, lower first, and the greatest depth at which each two touch."""
-    width = basins.shape[1]
-    flat, heights = basins.ravel(), depth.ravel()
+    width = depth.shape[1]
+    flat, heights = _spread(basin, depth, inside).ravel(), depth.ravel()
     keys, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for offset in (1, width - 1, width, width + 1):
-        a, b = flat[inside], flat[inside + offset]
-        border = (b != 0) & (a != b)
-        a, b, here = a[border], b[border], inside[border]
+        there = flat[offset:].take(inside)
+        border = np.flatnonzero((there != 0) & (basin != there))
+        a, b, at = basin[border], there[border], inside[border]
         keys.append(np.minimum(a, b).astype(np.int64) << 32 | np.maximum(a, b))
-        values.append(np.minimum(heights[here], heights[here + offset]).astype(np.int64))
+        values.append(np.minimum(heights[at], heights[at + offset]).astype(np.int64))
     unique, where = np.unique(np.concatenate(keys), return_inverse=True)
     saddles = np.zeros(len(unique), np.int64)
     np.maximum.at(saddles, where, np.concatenate(values))
@@ -133,3 +138,12 @@ def _merge_shallow(peaks: list[int], pairs: Labels, saddles: Numbers, no_neck: f
             parent[other] = deeper
     kept, piece_of = np.unique([find(a) for a in range(len(peaks))], return_inverse=True)
     return piece_of.astype(np.int32), np.array([top[k] for k in kept], np.int64)
+
+
+def _necks(ends: Labels, saddles: Numbers) -> dict[tuple[int, int], int]:
+    """Return the widest neck between two pieces; basins that touch have these pieces as `ends`, lower first."""
+    apart = ends[:, 0] != ends[:, 1]
+    necks: dict[tuple[int, int], int] = {}
+    for (a, b), saddle in zip(ends[apart].tolist(), saddles[apart].tolist(), strict=True):
+        necks[a, b] = max(necks.get((a, b), 0), saddle)
+    return necks
