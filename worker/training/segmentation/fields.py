@@ -6,9 +6,10 @@ Training sees the same sets at the working resolution; a judge must not resample
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -26,8 +27,8 @@ DRAWN, DRAWN_CLUMPS = "drawn", "drawn_clumps"
 CLUMP_SIZES = {2: 1.0, 3: 1.0, 4: 1.0, 5: 1.0}
 _SEEDS_FROM = 8_500_000
 """Far from the seeds of demonstrations, tests and training."""
-_SIDE_PX = 1200
-_CELLS = 40
+_PX_PER_CELL = 190
+"""Side of the square that a drawn cell has to itself."""
 _KINDS = tuple(kind for kind in CellClass if kind not in NOT_COUNTED)
 
 
@@ -64,9 +65,6 @@ SETS = (
 class TrueField:
     """One picture and its outlines, at the picture's own resolution."""
 
-    name: str
-    source: str
-    group: str  # unique over sources; never divided between training and validation
     rgb: Pixels = field(repr=False)  # (H, W, 3)
     mpp_um: float
     cells: Truth = field(
@@ -76,52 +74,72 @@ class TrueField:
     known: Known = Known.EVERY_CELL
 
 
-def read_fields(data: Path, fields: FieldSet) -> Iterator[TrueField]:
-    """Yield the outlined fields of a folder below `data`.
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A field that can be read or drawn when it is its turn, as often as it is needed."""
 
-    Raises FileNotFoundError without its manifest, ValueError when a picture cannot be read.
-    """
+    name: str
+    source: str
+    group: str  # unique over sources; never divided between training and validation
+    load: Callable[[], TrueField] = field(repr=False)  # ValueError when a picture cannot be read
+
+
+def listed(data: Path, fields: FieldSet) -> list[Listed]:
+    """Return the outlined fields of a folder below `data`; raises FileNotFoundError without its manifest."""
     folder = data / fields.folder
     with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
         entries = [entry for entry in csv.DictReader(file) if entry["mask"]]
-    for entry in entries:
-        rgb = _picture(folder / entry["file"], cv2.IMREAD_COLOR_RGB)
-        mask = _picture(folder / entry["mask"], cv2.IMREAD_GRAYSCALE)
-        yield TrueField(
+    return [
+        Listed(
             name=Path(entry["file"]).stem,
             source=fields.folder,
             group=f"{fields.same_groups_as or fields.folder}/{entry['group_id']}",
-            rgb=rgb,
-            mpp_um=_mpp_um(fields, rgb.shape[1]),
-            cells=_components(mask > 64),  # 128 is cytoplasm, 255 a nucleus or, where nuclei are not outlined, a cell
-            nuclei=mask > 191 if fields.nuclei else None,
-            known=fields.known,
+            load=partial(_read, folder, fields, entry),
         )
+        for entry in entries
+    ]
 
 
-def drawn(source: str, number: int) -> Iterator[TrueField]:
-    """Yield drawn smears, each a group: `DRAWN` as cells mostly lie, `DRAWN_CLUMPS` with two to five touching ones."""
-    for no in range(number):
-        smear = draw_smear(_spec(source, no))
-        yield TrueField(
-            name=f"{source}-{no}",
-            source=source,
-            group=f"{source}/{no}",
-            rgb=smear.rgb,
-            mpp_um=smear.known.mpp_um,
-            cells=smear.cells.astype(np.int32),
-            nuclei=smear.nuclei > 0,
-        )
+def drawn(source: str, number: int, cells: int = 40) -> list[Listed]:
+    """Return drawn smears, each a group: `DRAWN` as cells mostly lie, `DRAWN_CLUMPS` with two to five touching ones.
+
+    Args:
+        cells: of each smear, which is as large as they need.
+    """
+    return [
+        Listed(name=f"{source}-{no}", source=source, group=f"{source}/{no}", load=partial(_draw, source, no, cells))
+        for no in range(number)
+    ]
 
 
-def _spec(source: str, no: int) -> SmearSpec:
+def _read(folder: Path, fields: FieldSet, entry: Mapping[str, str]) -> TrueField:
+    rgb = _picture(folder / entry["file"], cv2.IMREAD_COLOR_RGB)
+    mask = _picture(folder / entry["mask"], cv2.IMREAD_GRAYSCALE)
+    return TrueField(
+        rgb=rgb,
+        mpp_um=_mpp_um(fields, rgb.shape[1]),
+        cells=_components(mask > 64),  # 128 is cytoplasm, 255 a nucleus or, where nuclei are not outlined, a cell
+        nuclei=mask > 191 if fields.nuclei else None,
+        known=fields.known,
+    )
+
+
+def _draw(source: str, no: int, cells: int) -> TrueField:
+    smear = draw_smear(_spec(source, no, cells))
+    return TrueField(
+        rgb=smear.rgb, mpp_um=smear.known.mpp_um, cells=smear.cells.astype(np.int32), nuclei=smear.nuclei > 0
+    )
+
+
+def _spec(source: str, no: int, cells: int) -> SmearSpec:
     clumps = source == DRAWN_CLUMPS
     seed = _SEEDS_FROM + 1000 * clumps + no
     rng = np.random.default_rng([seed, 11])
-    kinds = rng.multinomial(_CELLS, rng.dirichlet(np.full(len(_KINDS), 2.0)))
+    side_px = round(_PX_PER_CELL * cells**0.5)
+    kinds = rng.multinomial(cells, rng.dirichlet(np.full(len(_KINDS), 2.0)))
     return SmearSpec(
-        width_px=_SIDE_PX,
-        height_px=_SIDE_PX,
+        width_px=side_px,
+        height_px=side_px,
         seed=seed,
         composition={kind: int(count) for kind, count in zip(_KINDS, kinds, strict=True)},
         touching=1.0 if clumps else float(rng.uniform(0.05, 0.25)),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.training.segmentation.clumps import ClumpCounts, clump_counts
-from worker.training.segmentation.fields import Known, TrueField
+from worker.training.segmentation.fields import Known, Listed, TrueField
 from worker.training.segmentation.metrics import (
     Counts,
     Labels,
@@ -117,26 +117,27 @@ class SourceScore:
 
 
 def score_source(
-    source: str, segmenter: str, fields: Iterable[TrueField], segment: SegmentFn, told: Callable[[], None] | None = None
+    segmenter: str, fields: Sequence[Listed], segment: SegmentFn, told: Callable[[], None] | None = None
 ) -> SourceScore:
-    """Segment and judge fields one after the other; `told` is called after each. ValueError without a field."""
-    known, scores = Known.EVERY_CELL, []
+    """Segment and judge the fields of one source one by one; `told` is called after each. ValueError without any."""
+    if len({one.source for one in fields}) != 1:
+        raise ValueError("fields of one source are judged together, and there must be one at least")
+    known, scores = set(), []
     for one in fields:
-        known = one.known
-        scores.append(score_field(one, *segment(one.rgb, one.mpp_um)))
+        truth = one.load()
+        known.add(truth.known)
+        scores.append(score_field(one, truth, *segment(truth.rgb, truth.mpp_um)))
         if told is not None:
             told()
-    if not scores:
-        raise ValueError(f"{source} has no fields to be judged by")
-    return SourceScore(source=source, segmenter=segmenter, known=known, fields=tuple(scores))
+    return SourceScore(source=fields[0].source, segmenter=segmenter, known=known.pop(), fields=tuple(scores))
 
 
-def score_field(truth: TrueField, cells: Labels, nuclei: Labels) -> FieldScore:
+def score_field(of: Listed, truth: TrueField, cells: Labels, nuclei: Labels) -> FieldScore:
     """Judge the cells and nuclei found in one field by what is known of it."""
     some, middle = truth.known is Known.SOME_CELLS, truth.known is Known.MIDDLE_CELL
     return FieldScore(
-        name=truth.name,
-        group=truth.group,
+        name=of.name,
+        group=of.group,
         whole=None if some else _masks(truth.cells, cells),
         without_rim=_masks(truth.cells, without_rim(truth.cells, cells)) if middle else None,
         nucleus_dice=None if truth.nuclei is None else mask_dice(truth.nuclei, nuclei > 0),

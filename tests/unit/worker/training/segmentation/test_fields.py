@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from worker.training.segmentation.fields import DRAWN_CLUMPS, SETS, FieldSet, Known, drawn, read_fields
+from worker.training.segmentation.fields import DRAWN_CLUMPS, SETS, FieldSet, Known, drawn, listed
 
 SINGLE = FieldSet(folder="single", known=Known.MIDDLE_CELL, mpp_um=0.2, nuclei=True, same_groups_as="other")
 FIELDS = FieldSet(folder="single", known=Known.EVERY_CELL, width_um=30.0)
@@ -30,8 +30,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_picture_is_read_at_its_own_resolution(folder: Path) -> None:
-    (field,) = read_fields(folder, SINGLE)
-    assert (field.name, field.source, field.group, field.mpp_um) == ("a", "single", "other/g1", 0.2)
+    (one,) = listed(folder, SINGLE)
+    assert (one.name, one.source, one.group) == ("a", "single", "other/g1")
+    field = one.load()
+    assert (field.mpp_um, field.known) == (0.2, Known.MIDDLE_CELL)
     assert field.rgb.shape == (50, 60, 3)
     assert field.rgb[0, 0].tolist() == [200, 10, 20]
     assert [int((field.cells == label).sum()) for label in (1, 2)] == [400, 25]
@@ -41,16 +43,17 @@ def test_a_picture_is_read_at_its_own_resolution(folder: Path) -> None:
 
 
 def test_scale_may_follow_from_the_width_and_nuclei_be_unknown(folder: Path) -> None:
-    (field,) = read_fields(folder, FIELDS)
-    assert (field.mpp_um, field.nuclei, field.group) == (0.5, None, "single/g1")
+    (one,) = listed(folder, FIELDS)
+    assert one.group == "single/g1"
+    assert (one.load().mpp_um, one.load().nuclei) == (0.5, None)
 
 
 def test_unreadable_pictures_and_sets_without_scale_are_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="neither"):
-        list(read_fields(folder, FieldSet(folder="single", known=Known.EVERY_CELL)))
+        listed(folder, FieldSet(folder="single", known=Known.EVERY_CELL))[0].load()
     (folder / "single/a_mask.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"a_mask\.png is not a readable picture"):
-        list(read_fields(folder, SINGLE))
+        listed(folder, SINGLE)[0].load()
 
 
 def test_the_same_fields_at_two_sizes_share_their_groups() -> None:
@@ -59,7 +62,9 @@ def test_the_same_fields_at_two_sizes_share_their_groups() -> None:
 
 
 def test_drawn_clumps_are_of_two_to_five_and_all_is_known() -> None:
-    (field,) = drawn(DRAWN_CLUMPS, 1)
+    first, second = drawn(DRAWN_CLUMPS, 2, cells=9)
+    assert first.group != second.group
+    field = first.load()
     count, clumps = cv2.connectedComponents((field.cells > 0).astype(np.uint8))
     sizes = {len(np.unique(field.cells[clumps == number])) for number in range(1, count)}
     assert sizes <= {1, 2, 3, 4, 5}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from worker.training.segmentation.fields import Known, TrueField
+from worker.training.segmentation.fields import Known, Listed, TrueField
 from worker.training.segmentation.metrics import Labels
 from worker.training.segmentation.scores import FieldScore, SourceScore, ratio, score_field, score_source
 
@@ -23,16 +23,16 @@ def discs(*centres: tuple[int, int], radius: int = 14) -> NDArray[np.int32]:
     return image
 
 
-def true_field(name: str, cells: NDArray[np.int32], known: Known = Known.EVERY_CELL) -> TrueField:
+def listed(name: str, cells: NDArray[np.int32], known: Known = Known.EVERY_CELL) -> Listed:
     nuclei = None if known is Known.SOME_CELLS else discs(MIDDLE, radius=6) > 0
     rgb = np.zeros((*cells.shape, 3), np.uint8)
-    return TrueField(
-        name=name, source="a", group=f"a/{name}", rgb=rgb, mpp_um=0.5, cells=cells, nuclei=nuclei, known=known
-    )
+    field = TrueField(rgb=rgb, mpp_um=0.5, cells=cells, nuclei=nuclei, known=known)
+    return Listed(name=name, source="a", group=f"a/{name}", load=lambda: field)
 
 
 def judged(known: Known, *found: tuple[int, int]) -> FieldScore:
-    return score_field(true_field("one", discs(MIDDLE), known), discs(*found), discs(MIDDLE, radius=6))
+    one = listed("one", discs(MIDDLE), known)
+    return score_field(one, one.load(), discs(*found), discs(MIDDLE, radius=6))
 
 
 def test_a_found_stranger_counts_in_the_first_figure_and_not_in_the_second() -> None:
@@ -54,7 +54,7 @@ def test_where_some_cells_are_outlined_only_recall_is_judged() -> None:
 
 
 def test_a_source_is_segmented_at_its_own_scale_and_added_up() -> None:
-    fields = [true_field("one", discs(MIDDLE)), true_field("two", discs(MIDDLE, (20, 80)))]
+    fields = [listed("one", discs(MIDDLE)), listed("two", discs(MIDDLE, (20, 80)))]
     seen: list[float] = []
 
     def segment(rgb: NDArray[np.uint8], mpp_um: float) -> tuple[Labels, Labels]:
@@ -62,10 +62,10 @@ def test_a_source_is_segmented_at_its_own_scale_and_added_up() -> None:
         return discs(MIDDLE), np.zeros(rgb.shape[:2], np.int32)
 
     told: list[int] = []
-    score = score_source("a", "mine", fields, segment, lambda: told.append(1))
+    score = score_source("mine", fields, segment, lambda: told.append(1))
     assert (seen, len(told), len(score.fields)) == ([0.5, 0.5], 2, 2)
     assert (score.counts.truth, score.counts.found, score.counts.hits) == (3, 2, 2)
-    assert score.count_error == 0.5
+    assert (score.source, score.fields[1].group, score.count_error) == ("a", "a/two", 0.5)
     assert score.partial is None
     nuclei = score.mean(lambda one: one.nucleus_dice)
     assert nuclei is not None
@@ -80,9 +80,11 @@ def test_partial_fields_add_up() -> None:
     assert both.partial.strict.truth == both.counts.truth == 2
 
 
-def test_no_field_is_an_error() -> None:
-    with pytest.raises(ValueError, match="a has no fields"):
-        score_source("a", "mine", [], lambda _rgb, _mpp_um: (discs(), discs()))
+def test_fields_of_no_or_two_sources_are_refused() -> None:
+    one = listed("one", discs(MIDDLE))
+    for fields in ([], [one, replace(one, source="b")]):
+        with pytest.raises(ValueError, match="fields of one source"):
+            score_source("mine", fields, lambda _rgb, _mpp_um: (discs(), discs()))
 
 
 @settings(max_examples=40)
