@@ -24,6 +24,7 @@ def figures(score: SourceScore) -> dict[str, Figure]:
     found |= _matched(score, lambda one: one.counts, "")
     if score.known is Known.SOME_CELLS:
         found |= _matched(score, lambda one: one.partial.joined if one.partial else None, "_joined")
+        found |= _matched(score, lambda one: one.partial.single if one.partial else None, "_single")
     else:
         found |= _detected(score, lambda one: one.counts, "")
         found["panoptic_quality"] = Figure(value=score.counts.panoptic_quality)

@@ -33,6 +33,7 @@ class PartialCounts:
 
     strict: Counts  # each component against each found cell; `found` counts only the cells that match
     joined: Counts  # against the union of the found cells that lie mostly inside
+    single: Counts  # strictly, only the components that are neither merged nor crumbs
     merged: int  # components that look like several cells
     crumbs: int  # and that are too small for one
 
@@ -40,6 +41,7 @@ class PartialCounts:
         return PartialCounts(
             strict=self.strict + other.strict,
             joined=self.joined + other.joined,
+            single=self.single + other.single,
             merged=self.merged + other.merged,
             crumbs=self.crumbs + other.crumbs,
         )
@@ -48,12 +50,16 @@ class PartialCounts:
 def partial_counts(truth: Labels, found: Labels, mpp_um: float) -> PartialCounts:
     """Judge the components of a field at `mpp_um` µm/px; found cells that match none are neither right nor wrong."""
     shared = overlap(truth, found)
-    area_um2 = shared.truth_px * mpp_um**2
+    present = np.unique_counts(truth[truth > 0])
+    crumbs = present.values[present.counts * mpp_um**2 < CRUMB_UM2].tolist()
+    merged = _merged(truth, mpp_um)
+    single = np.where(np.isin(truth, [*crumbs, *merged]), 0, truth)
     return PartialCounts(
         strict=_only_hits(counts(shared)),
         joined=_only_hits(_joined(shared)),
-        merged=_merged(truth, mpp_um),
-        crumbs=int(np.count_nonzero(area_um2 < CRUMB_UM2)),
+        single=_only_hits(counts(overlap(single, found))),
+        merged=len(merged),
+        crumbs=len(crumbs),
     )
 
 
@@ -84,10 +90,10 @@ def _only_hits(of: Counts) -> Counts:
     return Counts(truth=of.truth, found=of.hits, hits=of.hits, iou_sum=of.iou_sum, dice_sum=of.dice_sum)
 
 
-def _merged(truth: Labels, mpp_um: float) -> int:
-    """Count the components that look like several cells."""
+def _merged(truth: Labels, mpp_um: float) -> list[int]:
+    """Return the components that look like several cells."""
     places = enumerate(ndimage.find_objects(truth.astype(np.int32)), start=1)
-    return sum(_looks_merged(truth[place] == label, mpp_um) for label, place in places if place is not None)
+    return [label for label, place in places if place is not None and _looks_merged(truth[place] == label, mpp_um)]
 
 
 def _looks_merged(component: Mask, mpp_um: float) -> bool:

@@ -68,12 +68,13 @@ def _whole_row(score: SourceScore) -> Row:
 def _some_cells_table(scores: Sequence[SourceScore]) -> str:
     head = (
         "data set", "segmenter", "components", "recall", "recall, joined", "look merged", "crumbs",
-        "Dice of matched", "Dice of matched, joined",
+        "recall, single", "Dice of matched", "Dice of matched, joined",
     )  # fmt: skip
     note = (
         "Touching cells have one outline. Recall: components that one found cell matches, nothing left out. Joined: "
         "against the union of the found cells that lie in the component by more than half. Look merged: components "
-        "too large for one cell, or large and notched. Crumbs: too small for one; missed all the same."
+        "too large for one cell, or large and notched. Crumbs: too small for one; missed all the same. Single: recall "
+        "over the components that are neither."
     )
     return _table(head, [_some_cells_row(s) for s in scores]) + f"\n\n{note}" if scores else ""
 
@@ -88,6 +89,7 @@ def _some_cells_row(score: SourceScore) -> Row:
         _with_interval(found.get("recall_joined")),
         str(partial.merged if partial else _NONE),
         str(partial.crumbs if partial else _NONE),
+        _plain(found.get("recall_single")),
         _with_interval(found.get("matched_dice")),
         _plain(found.get("matched_dice_joined")),
     )

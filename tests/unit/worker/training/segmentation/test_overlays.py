@@ -78,7 +78,8 @@ def test_a_panel_shows_truth_on_the_left_and_found_on_the_right() -> None:
 def test_captions_tell_what_was_judged() -> None:
     assert caption(shown(scored("f0", 0.91234))).split() == ["best:", "f0", "Dice", "0.912", "F1", "0.500"]
     strict = Counts(truth=4, found=3, hits=3, iou_sum=2.4, dice_sum=2.7)
-    partial = FieldScore(name="s", group="g", partial=PartialCounts(strict=strict, joined=strict, merged=0, crumbs=0))
+    counts = PartialCounts(strict=strict, joined=strict, single=strict, merged=0, crumbs=0)
+    partial = FieldScore(name="s", group="g", partial=counts)
     assert caption(shown(partial, "worst")).endswith("Dice of matched 0.900    3 of 4 matched")
 
 

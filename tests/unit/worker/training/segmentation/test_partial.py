@@ -34,7 +34,7 @@ def test_a_clump_told_apart_misses_strictly_and_matches_joined() -> None:
     cells = discs(*CLUMP)
     judged = partial_counts(as_one(cells), cells, MPP_UM)
     assert (judged.strict.hits, judged.joined.hits, judged.joined.matched_dice) == (0, 1, 1.0)
-    assert judged.merged == 1
+    assert (judged.merged, judged.single.truth) == (1, 0)
 
 
 def test_a_cell_mostly_outside_is_no_part_of_a_component() -> None:
@@ -49,6 +49,8 @@ def test_round_cells_do_not_look_merged_and_crumbs_are_counted_as_missed() -> No
     truth = discs((30, 30), (90, 60)) + 3 * discs((140, 20), radius=2)
     judged = partial_counts(truth, np.zeros_like(truth), MPP_UM)
     assert (judged.merged, judged.crumbs, judged.strict.truth, judged.strict.recall) == (0, 1, 3, 0.0)
+    found = partial_counts(truth, np.where(truth == 2, 1, 0), MPP_UM)
+    assert (found.strict.recall, found.single.recall, found.single.truth) == (1 / 3, 1 / 2, 2)
 
 
 def test_a_component_larger_than_any_cell_looks_merged() -> None:

@@ -39,7 +39,8 @@ def middle() -> SourceScore:
 def some() -> SourceScore:
     strict = Counts(truth=10, found=7, hits=7, iou_sum=6.0, dice_sum=6.3)
     joined = Counts(truth=10, found=9, hits=9, iou_sum=8.0, dice_sum=8.1)
-    partial = PartialCounts(strict=strict, joined=joined, merged=3, crumbs=1)
+    single = Counts(truth=6, found=6, hits=6, iou_sum=5.0, dice_sum=5.4)
+    partial = PartialCounts(strict=strict, joined=joined, single=single, merged=3, crumbs=1)
     field = FieldScore(name="s", group="g", partial=partial)
     return SourceScore(source="marrow", segmenter="mine", known=Known.SOME_CELLS, fields=(field,))
 
@@ -68,7 +69,7 @@ def test_a_table_has_as_many_cells_in_each_row_as_in_its_head() -> None:
 def test_where_some_cells_are_outlined_only_what_can_be_told_is() -> None:
     row, partial = cells(to_markdown([some()]), "marrow")
     assert row == ["marrow \\*", "mine", "1", "10", "0.900", "-", "-", "-", "-", "0.700", "-", "-"]
-    assert partial == ["marrow", "mine", "10", "0.700", "0.900", "3", "1", "0.900", "0.900"]
+    assert partial == ["marrow", "mine", "10", "0.700", "0.900", "3", "1", "1.000", "0.900", "0.900"]
     assert {"f1", "precision", "panoptic_quality", "dice"}.isdisjoint(figures(some()))
 
 
