@@ -2,7 +2,7 @@
 
 Decided once per slide on fixed 64-px squares of the working plane, from a stain map of at most 16 working px (4 µm)
 per px and from a finer map of about 1 µm per px of the stained places, so that tiles cannot change it. A slide
-without a pyramid has to be read in full for each of the two.
+without a pyramid has to be read in full for each of the two; the first can serve other steps (`shared_overview`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from worker.slides.overview import Overview, known_px
 from worker.slides.quality import measure
 from worker.slides.reader import SlideReader
 from worker.slides.scale import WorkingPlane
-from worker.slides.slide import PLAIN_VENDOR, Rgb
+from worker.slides.slide import PLAIN_VENDOR, Rgb, SlideInfo
 from worker.slides.stained import stained_squares
 
 SMALL_FIELD_PX = 4_000_000
@@ -95,15 +95,25 @@ def readable_squares(reader: SlideReader, plane: WorkingPlane) -> Readable:
     Raises:
         BadSlideError: `unreadable_region`, when the low-resolution map cannot be read.
     """
-    if reader.info.vendor == PLAIN_VENDOR or plane.width_work * plane.height_work < SMALL_FIELD_PX:
+    if is_field(reader.info, plane):
         return Readable(reasons=np.zeros(shape_of(plane), dtype=np.uint8))
     stained, marks, glass = _seen_from_afar(reader, plane)
     return Readable(reasons=reasons_of(stained, marks, measure(reader, plane, glass, stained)))
 
 
+def is_field(info: SlideInfo, plane: WorkingPlane) -> bool:
+    """Tell whether a slide is a field that somebody chose: all of it is read, and no map of it is made."""
+    return info.vendor == PLAIN_VENDOR or plane.width_work * plane.height_work < SMALL_FIELD_PX
+
+
+def map_factor(plane: WorkingPlane) -> int:
+    """Return the level-0 px per px of the stain map, at most."""
+    return max(1, plane.factor_64ths // _MAP_PX_PER_SQUARE)
+
+
 def _seen_from_afar(reader: SlideReader, plane: WorkingPlane) -> tuple[NDArray[np.bool_], Marks, Rgb]:
     """Return what an overview tells; the overview itself, tens of MB of a large slide, is let go of."""
-    overview = reader.overview(max(1, plane.factor_64ths // _MAP_PX_PER_SQUARE))
+    overview = reader.overview(map_factor(plane))
     stained = stained_squares(overview, plane)
     glass = _glass_between(overview, plane, stained)
     return stained, marks_of(overview, plane, glass), glass

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from worker.errors import BadSlideError
 from worker.slides import red_cell_scale
 from worker.slides.reader import SlideReader
 from worker.slides.recognise import look_at, refuse_other_than_smear
 from worker.slides.scale import WorkingPlane, plane_for, resolve
-from worker.slides.smear import Readable, readable_squares
+from worker.slides.shared_overview import SharedOverviews
+from worker.slides.smear import Readable, is_field, map_factor, readable_squares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +36,19 @@ def survey(reader: SlideReader, told: Told, target_mpp_um: float) -> Survey:
     Raises:
         BadSlideError: when it is no smear, has no usable scale, or cannot be read at low resolution.
     """
+    shared = SharedOverviews(reader, factor=_map_factor(reader, told, target_mpp_um))
     if not told.is_smear:
-        refuse_other_than_smear(look_at(reader))
-    scale = resolve(reader.info, told.declared_mpp_um, told.site_mpp_um, lambda: red_cell_scale.estimate(reader))
+        refuse_other_than_smear(look_at(shared))
+    scale = resolve(reader.info, told.declared_mpp_um, told.site_mpp_um, lambda: red_cell_scale.estimate(shared))
     plane = plane_for(reader.info, scale, target_mpp_um)
-    return Survey(plane=plane, readable=readable_squares(reader, plane))
+    return Survey(plane=plane, readable=readable_squares(shared, plane))
+
+
+def _map_factor(reader: SlideReader, told: Told, target_mpp_um: float) -> int:
+    """Return the factor of the stain map where it is known before any px is read, 0 where it is not."""
+    try:
+        scale = resolve(reader.info, told.declared_mpp_um, told.site_mpp_um)
+        plane = plane_for(reader.info, scale, target_mpp_um)
+    except BadSlideError:  # what is no smear is refused as such first, and this in its turn
+        return 0
+    return 0 if is_field(reader.info, plane) else map_factor(plane)
