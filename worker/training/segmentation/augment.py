@@ -11,10 +11,17 @@ from worker.training.augment import degraded
 
 Pixels = NDArray[np.uint8]
 
+_NEARLY_OWN = 0.45
+
 
 def recoloured(rgb: Pixels, rng: Generator) -> Pixels:
-    """Return (H, W, 3) uint8 with the optical densities mixed and scaled, in another light, sharpness and coding."""
-    out = _restained(rgb, rng)
+    """Return (H, W, 3) uint8 with the optical densities mixed and scaled, in another light, sharpness and coding.
+
+    Colour tells pale cytoplasm from a red cell, so a good part keeps nearly its own.
+    """
+    if rng.random() < _NEARLY_OWN:
+        return degraded(_restained(rgb, rng, 0.25), rng)
+    out = _restained(rgb, rng, rng.choice([0.5, 1.0, 2.0]))
     if rng.random() < 0.5:
         out = _hue_shifted(out, rng)
     if rng.random() < 0.2:
@@ -22,13 +29,12 @@ def recoloured(rgb: Pixels, rng: Generator) -> Pixels:
     return degraded(out, rng)
 
 
-def _restained(rgb: Pixels, rng: Generator) -> Pixels:
+def _restained(rgb: Pixels, rng: Generator, wide: float) -> Pixels:
     """Stains of another mixture and strength, and light of another colour, at times too much of it."""
-    wide = rng.choice([0.5, 1.0, 2.0])
     density = -np.log((rgb.astype(np.float32) + 1) / 256)
     mixing = np.eye(3) + rng.normal(0, 0.06 * wide, (3, 3))
-    mixing *= np.exp(rng.normal(0, 0.12 * wide, 3)) * np.exp(rng.normal(0, 0.15))
-    light = np.exp(rng.normal(0, 0.07 * wide, 3) + rng.normal(0, 0.1))
+    mixing *= np.exp(rng.normal(0, 0.12 * wide, 3)) * np.exp(rng.normal(0, 0.15 * min(wide, 1.0)))
+    light = np.exp(rng.normal(0, 0.07 * wide, 3) + rng.normal(0, 0.1 * min(wide, 1.0)))
     passed = 256 * light * np.exp(-np.maximum(density @ mixing.astype(np.float32), 0)) - 1
     return np.asarray(np.clip(passed, 0, 255), np.uint8)
 

@@ -59,6 +59,7 @@ class Source:
     mpp_um: Callable[[Pixels], float]
     read: Callable[[Pixels, Pixels], tuple[Pixels, Known, Known, Labels]]
     same_groups_as: str = ""
+    has_bars: bool = False  # pictures are letterboxed
 
 
 def read_source(data: Path, source: Source) -> Iterator[Field]:
@@ -69,7 +70,8 @@ def read_source(data: Path, source: Source) -> Iterator[Field]:
         rgb = _picture(data / source.folder / entry["file"], cv2.IMREAD_COLOR_RGB)
         mask = _picture(data / source.folder / entry["mask"], cv2.IMREAD_GRAYSCALE)
         mpp_um = source.mpp_um(rgb)
-        rgb, mask = without_bars(rgb, mask)
+        if source.has_bars:
+            rgb, mask = without_bars(rgb, mask)
         pixels, cell, nucleus, instance = source.read(*_at_working_scale(rgb, mask, mpp_um))
         yield Field(
             name=Path(entry["file"]).stem,
@@ -145,7 +147,7 @@ SOURCES = (
     Source(folder="wbcseg_d1_jiangxi", mpp_um=_fixed(0.176), read=single_cell),
     Source(folder="wbcseg_d2_cellavision", mpp_um=_fixed(0.083), read=single_cell),
     Source(folder="bccd_fields", mpp_um=_fixed(0.073), read=white_cells),
-    Source(folder="segpc_mm_512", mpp_um=_same_width, read=plasma_cells),
+    Source(folder="segpc_mm_512", mpp_um=_same_width, read=plasma_cells, has_bars=True),
     Source(folder="segpc_mm_native", mpp_um=_same_width, read=plasma_cells, same_groups_as="segpc_mm_512"),
 )
 DRAWN = "drawn"

@@ -43,11 +43,11 @@ class Recipe:
     shares: Mapping[str, float] = field(
         default_factory=lambda: {
             "wbcseg_d1_jiangxi": 0.14,
-            "wbcseg_d2_cellavision": 0.14,
+            "wbcseg_d2_cellavision": 0.18,
             "bccd_fields": 0.24,
             "segpc_mm_512": 0.2,
             "segpc_mm_native": 0.05,
-            "drawn": 0.23,
+            "drawn": 0.19,
         }
     )
     seed: int = 20261123
