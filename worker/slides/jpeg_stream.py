@@ -8,7 +8,6 @@ told so by an Adobe segment behind the tile's own segments (the last one counts)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 YCBCR = 6
 """The TIFF's photometric interpretation; 2 is RGB."""
@@ -20,9 +19,6 @@ _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 _ADOBE_YCBCR = _ADOBE_RGB[:-1] + b"\x01"
 
 
-Bytes: TypeAlias = bytes | memoryview
-
-
 @dataclass(frozen=True, kw_only=True)
 class StreamFrame:
     """What all JPEG tiles of a level have in common."""
@@ -32,21 +28,21 @@ class StreamFrame:
     width: int
     height: int
 
-    def complete(self, tile: Bytes) -> bytes:
+    def complete(self, tile: bytes) -> bytes:
         """Return a stream that any decoder reads as RGB of this size.
 
         Raises:
             ValueError: when the tile's header is not that of a sequential three-sample JPEG of this size.
         """
         scan = self.scan_start(tile)
-        return b"".join((self.beginning(tile[2:scan]), memoryview(tile)[scan:]))
+        return self.beginning(tile[2:scan]) + tile[scan:]
 
-    def beginning(self, segments: Bytes) -> bytes:
+    def beginning(self, segments: bytes) -> bytes:
         """Return what comes before the first scan of a tile with these segments."""
         colour = _ADOBE_YCBCR if self.photometric == YCBCR else _ADOBE_RGB
         return b"".join((self.start or _SOI, segments, colour))
 
-    def scan_start(self, tile: Bytes) -> int:
+    def scan_start(self, tile: bytes) -> int:
         """Return where the first scan begins after checking the segments before it."""
         if tile[:2] != _SOI:
             raise ValueError("it does not begin as JPEG")
@@ -56,7 +52,7 @@ class StreamFrame:
             if marker == _SOS and framed:
                 return place
             if marker in _SEQUENTIAL_FRAMES and not framed:
-                self._check_frame(bytes(tile[place + 4 : place + 10]))
+                self._check_frame(tile[place + 4 : place + 10])
                 framed = True
             elif marker not in _OTHER_SEGMENTS or (marker == _JFIF and self.photometric != YCBCR):
                 raise ValueError(f"its header has a marker {marker:#x} that is not read here")
@@ -75,15 +71,16 @@ class StreamMaker:
         self._frame = frame
         self._known = (_SOI, b"")  # a header up to its first scan's marker and with it, and what to begin with then
 
-    def complete(self, tile: Bytes) -> bytes:
-        """As StreamFrame.complete."""
+    def complete(self, data: bytes, start: int, end: int) -> bytes:
+        """Do as StreamFrame.complete for the tile that lies in `data` from `start` to `end`."""
         header, beginning = self._known
-        if not beginning or tile[: len(header)] != header:
+        if not beginning or not data.startswith(header, start, end):
+            tile = data[start:end]
             scan = self._frame.scan_start(tile)
-            header = bytes(tile[: scan + 2])
+            header = tile[: scan + 2]
             beginning = self._frame.beginning(header[2:scan]) + header[scan:]
             self._known = (header, beginning)
-        return b"".join((beginning, memoryview(tile)[len(header) :]))
+        return b"".join((beginning, memoryview(data)[start + len(header) : end]))
 
 
 def tables_start(tables: bytes) -> bytes | None:

@@ -11,8 +11,11 @@ from collections import OrderedDict
 from collections.abc import Hashable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worker.slides.slide import RgbImage
+
+_VECTOR_BYTES = 32
 
 
 class KeptTile:
@@ -25,6 +28,17 @@ class KeptTile:
         self.pins = 0
         self.ready = False  # decoded
         self.dropped = False  # decoding it failed
+
+
+def cached_bytes(size: int) -> NDArray[np.uint8]:
+    """Return (size,) uint8 to decode into and soon copy from: what is decoded stays in the processor's cache.
+
+    It begins between two multiples of 32 bytes. Rows that begin on one are written past the cache by libjpeg-turbo
+    (simd/x86_64/jdcolext-avx2.asm), and a copy then fetches them from memory: a fifth of the speed.
+    """
+    room = np.empty(size + 2 * _VECTOR_BYTES, dtype=np.uint8)
+    start = -room.ctypes.data % _VECTOR_BYTES + _VECTOR_BYTES // 2
+    return room[start : start + size]
 
 
 class TileCache:
@@ -98,4 +112,4 @@ class TileCache:
                 return free
             self._bytes -= free.nbytes
         self._bytes += needed
-        return np.empty(shape, dtype=np.uint8)
+        return cached_bytes(needed).reshape(shape)

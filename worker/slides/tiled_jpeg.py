@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import simplejpeg
@@ -18,16 +19,18 @@ from numpy.typing import NDArray
 
 from worker.errors import BadSlideError
 from worker.geometry import Box
-from worker.slides.jpeg_stream import Bytes, StreamMaker
+from worker.slides.jpeg_stream import StreamMaker
 from worker.slides.slide import PixelSource, RgbImage, SlideInfo
 from worker.slides.tiff_structure import UPLOAD_AGAIN
-from worker.slides.tile_cache import TileCache
+from worker.slides.tile_cache import TileCache, cached_bytes
 from worker.slides.tile_levels import TileLevel
 
 READER = "tiled-jpeg"
 _CACHE_BYTES = 96 * 2**20
 _BAND_BYTES = 2**21
 _GAP_BYTES = 2**12
+_Encoded: TypeAlias = tuple[bytes, int, int]
+"""Bytes that hold a tile's, and where these begin and end."""
 
 
 class TiledJpegSource:
@@ -73,8 +76,8 @@ class TiledJpegSource:
         rows, columns = grid.tiles_in(box_lv)
         try:
             for row in rows:
-                for data in self._data(grid, row, columns):
-                    grid.frame.complete(data)
+                for data, start, end in self._encoded(grid, row, columns):
+                    grid.frame.complete(data[start:end])
         except ValueError:
             return False
         return True
@@ -89,13 +92,13 @@ class TiledJpegSource:
     def _lay_band(self, level: int, row: int, columns: range, box_lv: Box, out: RgbImage) -> None:
         """Decode tiles side by side and copy them together: whole rows of px are written faster than parts."""
         grid = self.levels[level]
-        scratch = self._scratch.pop() if self._scratch else np.empty(_BAND_BYTES, dtype=np.uint8)
+        scratch = self._scratch.pop() if self._scratch else cached_bytes(_BAND_BYTES)
         shape = (len(columns), *grid.tile_shape)
         if math.prod(shape) > scratch.size:
-            scratch = np.empty(math.prod(shape), dtype=np.uint8)
+            scratch = cached_bytes(math.prod(shape))
         tiles = scratch[: math.prod(shape)].reshape(shape)
-        for tile, column, data in zip(tiles, columns, self._data(grid, row, columns), strict=True):
-            self._decode(level, (row, column), data, tile)
+        for tile, column, encoded in zip(tiles, columns, self._encoded(grid, row, columns), strict=True):
+            self._decode(level, (row, column), encoded, tile)
         top, left = row * grid.tile_height - box_lv.y, columns.start * grid.tile_width - box_lv.x
         band = out[top : top + grid.tile_height, left : left + len(columns) * grid.tile_width]
         height, width = band.shape[:2]
@@ -113,29 +116,30 @@ class TiledJpegSource:
         try:
             if not tile.ready:
                 row, column = place
-                (data,) = self._data(grid, row, range(column, column + 1))
-                self._decode(level, place, data, tile.pixels)
+                (encoded,) = self._encoded(grid, row, range(column, column + 1))
+                self._decode(level, place, encoded, tile.pixels)
                 self._cache.publish(tile)
             _lay(tile.pixels, grid, place, box_lv, out)
         finally:
             self._cache.give_back(key, tile)
 
-    def _data(self, grid: TileLevel, row: int, columns: range) -> list[Bytes]:
+    def _encoded(self, grid: TileLevel, row: int, columns: range) -> list[_Encoded]:
         """Return the bytes of tiles side by side, in one read where they lie one behind the other."""
         if self._file is None:
             raise ValueError("the slide is closed")
         numbers = slice(row * grid.columns + columns.start, row * grid.columns + columns.stop)
         offsets, counts = grid.offsets[numbers].tolist(), grid.counts[numbers].tolist()
-        span = offsets[-1] + counts[-1] - offsets[0]
-        if not sum(counts) <= span <= sum(counts) + _GAP_BYTES or sorted(offsets) != offsets:
-            return [os.pread(self._file, count, offset) for offset, count in zip(offsets, counts, strict=True)]
-        data = memoryview(os.pread(self._file, span, offsets[0]))
-        starts = [offset - offsets[0] for offset in offsets]
-        return [data[start : start + count] for start, count in zip(starts, counts, strict=True)]
+        begin, bytes_in_all = offsets[0], sum(counts)
+        span = offsets[-1] + counts[-1] - begin
+        if not bytes_in_all <= span <= bytes_in_all + _GAP_BYTES or sorted(offsets) != offsets:
+            extents = zip(offsets, counts, strict=True)
+            return [(os.pread(self._file, count, offset), 0, count) for offset, count in extents]
+        data = os.pread(self._file, span, begin)
+        return [(data, at - begin, at - begin + count) for at, count in zip(offsets, counts, strict=True)]
 
-    def _decode(self, level: int, place: tuple[int, int], data: Bytes, pixels: RgbImage) -> None:
+    def _decode(self, level: int, place: tuple[int, int], encoded: _Encoded, pixels: RgbImage) -> None:
         try:
-            simplejpeg.decode_jpeg(self._streams[level].complete(data), "RGB", buffer=pixels, strict=True)
+            simplejpeg.decode_jpeg(self._streams[level].complete(*encoded), "RGB", buffer=pixels, strict=True)
         except ValueError as error:
             grid = self.levels[level]
             cause = (

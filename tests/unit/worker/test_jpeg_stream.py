@@ -57,12 +57,15 @@ def test_no_cut_of_a_header_is_taken_for_whole() -> None:
 def test_a_header_seen_before_saves_the_walk_and_no_other_does() -> None:
     maker = StreamMaker(YCBCR)
     other = bytes(imagecodecs.jpeg8_encode(TILE, level=50))
-    for tile in (YCBCR_STREAM, YCBCR_STREAM, other, memoryview(YCBCR_STREAM)):
-        assert maker.complete(tile) == YCBCR.complete(bytes(tile))
+    for tile in (YCBCR_STREAM, YCBCR_STREAM, other, YCBCR_STREAM):
+        for before, behind in ((b"", b""), (YCBCR_STREAM, other)):
+            data = before + tile + behind
+            assert maker.complete(data, len(before), len(before) + len(tile)) == YCBCR.complete(tile)
     with pytest.raises(ValueError, match="ends early"):
-        maker.complete(YCBCR_STREAM[:100])
+        maker.complete(YCBCR_STREAM, 0, 100)
+    small = bytes(imagecodecs.jpeg8_encode(TILE[:16].copy(), level=95))
     with pytest.raises(ValueError, match="another size"):
-        maker.complete(bytes(imagecodecs.jpeg8_encode(TILE[:16].copy(), level=95)))
+        maker.complete(small, 0, len(small))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.slides.tile_cache import TileCache
+from worker.slides.tile_cache import TileCache, cached_bytes
 
 SHAPE = (4, 4, 3)
 BYTES = 48
@@ -30,6 +30,15 @@ def use(cache: TileCache, key: int, *, fails: bool = False) -> bool:
         return True
     finally:
         cache.give_back(key, tile)
+
+
+@pytest.mark.parametrize("size", [48, 196_608, 2**21])
+def test_no_row_that_is_decoded_into_begins_where_a_decoder_writes_past_the_cache(size: int) -> None:
+    buffers = [cached_bytes(size) for _ in range(3)]
+    assert {buffer.size for buffer in buffers} == {size}
+    assert {buffer.ctypes.data % 32 for buffer in buffers} == {16}
+    kept = TileCache(size).take(1, (1, size // 3, 3)).pixels
+    assert (kept.ctypes.data % 32, kept.flags.c_contiguous) == (16, True)
 
 
 def test_a_kept_tile_is_not_decoded_again() -> None:
