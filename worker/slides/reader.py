@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from worker.errors import BadSlideError
@@ -103,29 +104,34 @@ class LocalReader:
         return read_tile(self._source, plane, box_work, background, out=out)
 
     def tiles(
-        self,
-        plane: WorkingPlane,
-        boxes_work: Sequence[Box],
-        background: Rgb,
-        *,
-        place: Callable[[int], RgbImage] | None = None,
+        self, plane: WorkingPlane, boxes_work: Sequence[Box], background: Rgb
     ) -> Generator[RgbImage | BadSlideError]:
-        """As SlideReader.tiles; one tile more is ahead than there are threads, and WAITING_TILES besides.
+        """As SlideReader.tiles; one tile more is ahead than there are threads, and WAITING_TILES besides."""
+        reads = (partial(self.tile, plane, box, background) for box in boxes_work)
+        yield from self._ahead(reads)
+
+    def tiles_into(
+        self, plane: WorkingPlane, boxes_work: Sequence[Box], background: Rgb, place: Callable[[int], RgbImage]
+    ) -> Generator[RgbImage | BadSlideError]:
+        """As SlideReader.tiles, for a process that does nothing else: a single thread is this one, and none is ahead.
 
         Args:
             place: gives the array that a tile's pixels go to, by the tile's number; asked in order, and may wait
                 until the last tile but `threads + WAITING_TILES + 1` has been used.
         """
+        reads = (partial(self.tile, plane, box, background, out=place(no)) for no, box in enumerate(boxes_work))
+        yield from self._ahead(reads) if self._threads > 1 else map(_outcome, reads)
+
+    def _ahead(self, reads: Iterable[Callable[[], RgbImage]]) -> Generator[RgbImage | BadSlideError]:
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="read-ahead")
         waiting: deque[Future[RgbImage]] = deque()
         try:
-            for no, box in enumerate(boxes_work):
-                out = None if place is None else place(no)
-                waiting.append(pool.submit(self.tile, plane, box, background, out=out))
+            for read in reads:
+                waiting.append(pool.submit(read))
                 if len(waiting) > self._threads + WAITING_TILES:
-                    yield _result(waiting.popleft())
+                    yield _outcome(waiting.popleft().result)
             while waiting:
-                yield _result(waiting.popleft())
+                yield _outcome(waiting.popleft().result)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -134,9 +140,9 @@ class LocalReader:
         self._source.close()
 
 
-def _result(tile: Future[RgbImage]) -> RgbImage | BadSlideError:
+def _outcome(read: Callable[[], RgbImage]) -> RgbImage | BadSlideError:
     try:
-        return tile.result()
+        return read()
     except BadSlideError as error:
         if error.code != UNREADABLE:
             raise

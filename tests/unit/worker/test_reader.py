@@ -46,6 +46,27 @@ def test_tiles_come_in_order_and_as_one_by_one(threads: int) -> None:
             np.testing.assert_array_equal(tile, reader.tile(plane, box, WHITE))
 
 
+def test_tiles_are_put_in_the_places_given_for_them(threads: int) -> None:
+    reader = LocalReader(Torn([IMAGE]), threads=threads)
+    places: list[RgbImage] = [np.zeros((90, 130, 3), dtype=np.uint8) for _ in BOXES]
+    asked: list[int] = []
+
+    def place(no: int) -> RgbImage:
+        asked.append(no)
+        return places[no]
+
+    plane = plane_of(reader.info, 64)
+    with closing(reader.tiles_into(plane, BOXES, WHITE, place)) as tiles:
+        for no, (box, tile) in enumerate(zip(BOXES, tiles, strict=True)):
+            assert asked == list(range(len(asked)))
+            assert len(asked) - no <= (1 if threads == 1 else threads + 2)
+            if isinstance(tile, np.ndarray):
+                assert np.shares_memory(tile, places[no])
+                np.testing.assert_array_equal(places[no], reader.tile(plane, box, WHITE))
+            else:
+                assert box.holds_mean(450, 350, 1)
+
+
 def test_a_torn_place_costs_its_own_tiles_only(threads: int) -> None:
     reader = LocalReader(Torn([IMAGE]), threads=threads)
     with closing(reader.tiles(plane_of(reader.info, 64), BOXES, WHITE)) as tiles:

@@ -6,7 +6,6 @@ a request brings. `reader.py` is the other side.
 
 from __future__ import annotations
 
-import mmap
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from worker.slides.formats import open_slide_file
 from worker.slides.reader import LocalReader
 from worker.slides.sandbox import documents, faults
 from worker.slides.sandbox.lock import Target, lock
-from worker.slides.sandbox.memory import pixels_in
+from worker.slides.sandbox.memory import LastMapping, mapped, pixels_in
 from worker.slides.sandbox.messages import GoneError, receive, send
 from worker.slides.sandbox.ring import Ring
 from worker.slides.sandbox.spec import SandboxSpec
@@ -83,6 +82,7 @@ class _Desk:
     def __init__(self, control: socket.socket, reader: LocalReader) -> None:
         self._control = control
         self._reader = reader
+        self._memory = LastMapping()
         self._released = 0  # tiles of the stream that the worker is done with
         self._stopped = False
 
@@ -126,13 +126,13 @@ class _Desk:
                 rgb = self._reader.tile(plane, documents.box_from(message["box"]), tuple(background))
             case unknown:
                 raise ValueError(f"no request is called {unknown}")
-        _put(_mapped(fd, rgb.size), 0, rgb)
+        _put(mapped(fd, rgb.size), 0, rgb)
         return {"height": rgb.shape[0], "width": rgb.shape[1], **overview_only}
 
     def _tiles(self, message: Mapping[str, Any], fd: int) -> None:
         """Decode tile after tile into the ring, as far ahead as the worker has let go of others."""
         ring, stream = Ring(**message["ring"]), message["stream"]
-        memory = _mapped(fd, ring.size)
+        memory = self._memory.of(fd, ring.size)
         boxes = [documents.box_from(box) for box in ring.boxes_in(memory)]
         plane, background = documents.plane_from(message["plane"]), tuple(message["background"])
         self._released, self._stopped = 0, False
@@ -144,7 +144,7 @@ class _Desk:
                 raise _StoppedError
             return pixels_in(memory, ring.offset(no), boxes[no].height, boxes[no].width)
 
-        tiles = self._reader.tiles(plane, boxes, background, place=place)
+        tiles = self._reader.tiles_into(plane, boxes, background, place)
         with closing(tiles), suppress(_StoppedError):
             for no, tile in enumerate(tiles):
                 answer = {"re": "tile", "stream": stream, "no": no}
@@ -155,11 +155,6 @@ class _Desk:
 
 class _StoppedError(Exception):
     """The worker wants no more tiles."""
-
-
-def _mapped(fd: int, size: int) -> NDArray[np.uint8]:
-    # All of it will be written: mapped at once, it saves a fault for each page, a twentieth of a read.
-    return np.frombuffer(mmap.mmap(fd, max(1, size), mmap.MAP_SHARED | mmap.MAP_POPULATE), dtype=np.uint8)
 
 
 def _put(memory: NDArray[np.uint8], offset: int, rgb: NDArray[np.uint8]) -> None:
