@@ -44,6 +44,8 @@ _OWN = {
 _FOREIGN_HELP = {
     "areas": "Draw where cells would be counted on slides and fields, and why not elsewhere.",
     "bench": "Speed, beside its limit and its alternatives, in one run.",
+    "segment": "Find the nucleated cells of pictures and write them as label masks.",
+    "train": "Make weights, with the cards that say what they are.",
     "worker": "The process that reads slides; one for each device.",
 }
 

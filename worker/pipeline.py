@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from db.records import Batch, Cell, Plan, TileDefect
 from worker.cells import features, preprocess, stain_profile
 from worker.cells.classify import Calls, classify
-from worker.cells.segment import CellMask, segment
+from worker.cells.find import find_cells, halo_px, named
+from worker.cells.segment import CellMask
 from worker.cells.stain import StainFit, fit_stain
 from worker.cells.stain_norm import IDENTITY, StainNorm, fit_norm
 from worker.cells.stain_profile import StainProfile
@@ -36,8 +37,6 @@ from worker.slides.smear import Readable
 from worker.slides.survey import Told, survey
 from worker.slides.tiling import Tile, batches, plan_tiles
 
-HALO_PX = 128
-"""32 µm at 0.25 µm/px: wider than the largest cell plus everything a step looks at around a pixel."""
 _BATCH_ORDER_SEED = 2026
 MOST_DEFECTS = 0.05
 """Part of the tiles that may be impossible to decode before the whole slide is refused."""
@@ -92,6 +91,7 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
         "engine": model.device.type,
         "model": model.card.name,
         "weights_sha256": model.card.weights_sha256,
+        "segmenter": named(model.segmenter),
         "slide_sha256": sha256,
         "plane": asdict(plane),
         "reader": reader.info.reader,
@@ -100,7 +100,7 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
         "stain_norm": _norm_for(model, profile).to_json(),
         "readable": readable.to_json(),
         "core_px": spec.core_px,
-        "halo_px": HALO_PX,
+        "halo_px": halo_px(model.segmenter),
         "origin_px": list(spec.origin_px),
         "tiles_per_batch": spec.tiles_per_batch,
         "order_seed": _BATCH_ORDER_SEED,
@@ -208,7 +208,7 @@ def _check_defects(defects: int, n_tiles: int, last: BadSlideError) -> None:
 
 
 def _find_cells(rgb: NDArray[np.uint8], tile: Tile, reading: _Reading, model: Model) -> Iterator[_Found]:
-    for mask in segment(rgb, reading.stain, reading.plane.mpp_um):
+    for mask in find_cells(rgb, reading.stain, reading.plane.mpp_um, model.segmenter):
         if not _is_counted(mask, tile, reading.readable):
             continue
         x_tile, y_tile = mask.centre_tile

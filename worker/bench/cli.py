@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from worker.bench import report
 from worker.bench.report import Measured
 from worker.config import StoreSettings
+from worker.nets.segmenter_cards import DEFAULT
 
 bench = typer.Typer(
     add_completion=False,
@@ -63,6 +64,23 @@ def memory(folder: _Dir = None, as_json: _Json = False, quick: _Quick = False) -
 
     with _progress() as progress:
         results = bench_memory(_folder(folder), QUICK_SIDES_PX if quick else SIDES_PX, progress)
+    _show(results, json=as_json)
+
+
+@bench.command("segment")
+def segment(
+    segmenter: Annotated[str, typer.Option(metavar="NAME", help="The segmenter's weights.")] = DEFAULT,
+    as_json: _Json = False,
+    quick: _Quick = False,
+) -> None:
+    """Tiles a second of the segmenter, its time in network and decoding, and its share of the line's time."""
+    from worker.bench.segment import QUICK_CROPS_PX, QUICK_ROUNDS, SegmentSpec, bench_segment  # noqa: PLC0415 - torch
+
+    spec = SegmentSpec(segmenter=segmenter)
+    if quick:
+        spec = replace(spec, rounds=QUICK_ROUNDS, crops_px=QUICK_CROPS_PX)
+    with _progress() as progress:
+        results = bench_segment(spec, progress)
     _show(results, json=as_json)
 
 

@@ -30,9 +30,14 @@ class Measured:
 
 
 def measured(
-    what: str, rates: Mapping[str, Sequence[float]], machine: Mapping[str, Any], notes: Mapping[str, str]
+    what: str,
+    rates: Mapping[str, Sequence[float]],
+    machine: Mapping[str, Any],
+    notes: Mapping[str, str],
+    *,
+    unit: str = "MPix/s",
 ) -> Measured:
-    """Return medians of the rounds' rates in MPix/s, and ratios as medians of the rounds' own ratios.
+    """Return medians of the rounds' rates, and ratios as medians of the rounds' own ratios.
 
     Args:
         rates: by name, a rate per round; `ours` and `limit` are among them. An empty one was not measured.
@@ -40,7 +45,7 @@ def measured(
     beside = {name: values for name, values in rates.items() if name not in ("ours", "limit")}
     return Measured(
         what=what,
-        unit="MPix/s",
+        unit=unit,
         ours=_figure(rates["ours"]),
         limit=_figure(rates["limit"]),
         ratio_to_limit=_ratio(rates["ours"], rates["limit"]),
@@ -77,7 +82,7 @@ def as_table(result: Measured) -> Table:
         times = result.ours_to_alternatives.get(name)
         table.add_row(
             name,
-            "-" if value is None else f"{value:.0f}",
+            "-" if value is None else f"{value:.3g}",
             f"{value / result.limit:.2f}" if value is not None and result.limit else "-",
             f"{times:.2f} x" if times else "",
         )

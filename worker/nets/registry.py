@@ -64,6 +64,8 @@ def _segmenter(card: Card, models_dir: Path | None, device: str) -> Segmenter | 
             f"{card.name} goes with the segmenter {card.segmenter} of SHA-256 {card.segmenter_sha256[:12]}, the one "
             f"installed has {segmenter.card.weights_sha256[:12]}: install the one that the card names"
         )
+    if segmenter.card.mpp_um != card.mpp_um:
+        raise ModelError(f"{card.name} works at {card.mpp_um} µm/px, its segmenter at {segmenter.card.mpp_um}")
     return segmenter
 
 

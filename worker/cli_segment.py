@@ -1,0 +1,139 @@
+"""`marrowline segment`: finds the nucleated cells of pictures and writes them as label masks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import cv2
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from worker.cli_files import expanded, outputs
+from worker.config import WorkerSettings
+from worker.errors import BadSlideError
+from worker.geometry import Box
+from worker.nets.segmenter_cards import CLASSICAL, DEFAULT
+from worker.outputs.panel import NOTICE
+from worker.slides import red_cell_scale
+from worker.slides.sandbox.reader import open_sandboxed
+from worker.slides.sandbox.spec import Level, SandboxSpec
+from worker.slides.scale import Scale, resolve
+
+if TYPE_CHECKING:
+    from worker.slides.reader import SlideReader
+
+Labels = NDArray[np.int32]
+Segment = Callable[[NDArray[np.uint8], float], tuple[Labels, Labels]]
+
+_QUARANTINED = 3
+_MOST_PX = 100_000_000
+_BLOCK_PX = 4096
+_MOST_LABELS = 65_535
+
+
+def segment(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Camera fields, or folders of them.")],
+    *,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the masks.")],
+    mpp: Annotated[
+        float | None,
+        typer.Option("--mpp", metavar="F", min=0.01, max=10.0, help="µm per pixel, for images that do not state it."),
+    ] = None,
+    nuclei: Annotated[bool, typer.Option("--nuclei", help="Masks of the nuclei instead of whole cells.")] = False,
+    segmenter: Annotated[
+        str, typer.Option(metavar="NAME", help=f"The segmenter's weights; {CLASSICAL}: the one without.")
+    ] = DEFAULT,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda:0, … or auto.")] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")
+    ] = False,
+) -> None:
+    """Find the nucleated cells of each image.
+
+    Writes DIR/<name>.png, a 16-bit mask of the image's size: 0 background, 1..n cells. A cell and its nucleus have
+    one number. What cannot be read gets its reason, and the exit code is 3.
+    """
+    files = expanded(images)
+    find = _segment_with(segmenter, device)
+    out.mkdir(parents=True, exist_ok=True)
+    answers = []
+    pairs = list(zip(files, outputs(files, out, ".png"), strict=True))
+    shown = Console(stderr=True)
+    for image, mask in track(pairs, "segmenting", console=shown, disable=len(pairs) < 2 or not shown.is_terminal):
+        answers.append({"file": str(image), **_one(image, mask, find, mpp=mpp, nuclei=nuclei)})
+        if not as_json:
+            typer.echo(_line(answers[-1]))
+    typer.echo(json.dumps(answers, ensure_ascii=False, indent=1) if as_json else NOTICE)
+    if any(answer["error_code"] for answer in answers):
+        raise typer.Exit(_QUARANTINED)
+
+
+def _segment_with(name: str, device: str) -> Segment:
+    if name == CLASSICAL:
+        from worker.training.segmentation.baseline import classical  # noqa: PLC0415 - no torch for it
+
+        return classical
+    from worker.cells.learned import segment_image  # noqa: PLC0415 - loads torch
+    from worker.nets.segmenters import load_segmenter  # noqa: PLC0415
+
+    loaded = load_segmenter(name, WorkerSettings().models_dir, device)
+    return lambda rgb, mpp_um: segment_image(rgb, mpp_um, loaded)
+
+
+def _one(image: Path, mask: Path, find: Segment, *, mpp: float | None, nuclei: bool) -> dict[str, Any]:
+    """Segment one image, write its mask and return what the command says of it."""
+    settings = WorkerSettings()
+    spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
+    try:
+        with closing(open_sandboxed(image, threads=settings.read_threads, spec=spec)) as reader:
+            scale = resolve(reader.info, mpp, None, lambda: red_cell_scale.estimate(reader))
+            rgb = _whole(reader)
+        cells, chromatin = find(rgb, scale.mpp_um)
+        _write(mask, chromatin if nuclei else cells)
+    except BadSlideError as refused:
+        return {
+            "mask": None,
+            "error_code": refused.code,
+            "reason": refused.cause,
+            "remedy": refused.remedy,
+        }
+    return {"mask": str(mask), "error_code": None, "cells": int(cells.max(initial=0)), **_said(scale)}
+
+
+def _said(scale: Scale) -> dict[str, Any]:
+    said: dict[str, Any] = {"mpp_um": scale.mpp_um, "mpp_source": scale.source}
+    return {**said, "mpp_error_um": scale.error_um} if scale.source == "estimated" else said
+
+
+def _whole(reader: SlideReader) -> NDArray[np.uint8]:
+    """Return all of level 0 as (H, W, 3) uint8 RGB; raises BadSlideError when that is too much for one picture."""
+    width, height = reader.info.width_l0, reader.info.height_l0
+    if width * height > _MOST_PX:
+        cause = f"it measures {width} x {height} px, more than one mask holds"
+        raise BadSlideError("too_large", cause, "Read whole slides with marrowline run; their outlines are in SQL.")
+    out = np.empty((height, width, 3), np.uint8)
+    for y, x in product(range(0, height, _BLOCK_PX), range(0, width, _BLOCK_PX)):
+        box = Box(x=x, y=y, width=min(_BLOCK_PX, width - x), height=min(_BLOCK_PX, height - y))
+        out[box.y : box.y_end, box.x : box.x_end] = reader.region(0, box)
+    return out
+
+
+def _write(path: Path, labels: Labels) -> None:
+    if labels.max(initial=0) > _MOST_LABELS:
+        raise BadSlideError("too_many_cells", f"more than {_MOST_LABELS} cells", "Cut the picture into fields.")
+    cv2.imwrite(str(path), labels.astype(np.uint16))
+
+
+def _line(answer: dict[str, Any]) -> str:
+    name = Path(answer["file"]).name
+    if answer["error_code"]:
+        return f"{name}: {answer['error_code']}: {answer['reason']} — {answer['remedy']}"
+    return f"{name}: {answer['cells']} cells at {answer['mpp_um']:.4g} µm/px ({answer['mpp_source']})"
