@@ -35,6 +35,8 @@ _CAPTION_PX = 30
 _FOOT_PX = 30
 _SHIFT = 4
 """Binary digits behind the point in which OpenCV takes the corners of an outline."""
+_LARGE_PX = 40
+"""Cells that are smaller in the panel get thinner lines."""
 _QUALITY = 88
 
 
@@ -94,9 +96,16 @@ def outlined(rgb: Pixels, labels: Labels, colour: Rgb, scale: float) -> Pixels:
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     canvas = np.ascontiguousarray(cv2.resize(rgb, size, interpolation=how), np.uint8)
     lines = [np.rint(((line + 0.5) * scale - 0.5) * 2**_SHIFT).astype(np.int32) for line in _outlines(labels)]
-    cv2.polylines(canvas, lines, True, (255, 255, 255), 4, cv2.LINE_AA, _SHIFT)
-    cv2.polylines(canvas, lines, True, colour, 2, cv2.LINE_AA, _SHIFT)
+    wide = 2 if _across(labels) * scale >= _LARGE_PX else 1
+    cv2.polylines(canvas, lines, True, (255, 255, 255), 2 * wide, cv2.LINE_AA, _SHIFT)
+    cv2.polylines(canvas, lines, True, colour, wide, cv2.LINE_AA, _SHIFT)
     return canvas
+
+
+def _across(labels: Labels) -> float:
+    """Return how many pixels the labelled cells are across in the mean; 0 without one."""
+    sizes = np.unique_counts(labels[labels > 0]).counts
+    return float(np.sqrt(sizes).mean()) if len(sizes) else 0.0
 
 
 def _outlines(labels: Labels) -> list[NDArray[np.int32]]:
