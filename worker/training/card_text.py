@@ -34,6 +34,7 @@ def model_card(card: Card) -> str:
             f"Network: {card.arch}, channels {list(card.channels)}; input {card.crop_px} px at {card.mpp_um} µm/px, "
             f"the nucleus in the middle. Weights SHA-256 `{card.weights_sha256}`. Seed {card.seed}."
         ),
+        _cells_by(card),
         f"Temperature {card.temperature}; calls below {card.abstain_below} are abstained (both chosen on validation).",
         "",
         "Made by `python -m worker.training.fit --data DIR --out FILE` with drawn cells added.",
@@ -67,6 +68,12 @@ def model_card(card: Card) -> str:
         f"| {s} | " + " | ".join(str(card.data[p].get(s, 0)) for p in ("train", "val", "test")) + " |" for s in names
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cells_by(card: Card) -> str:
+    if not card.segmenter:
+        return "Cells are found by the classical segmenter, which has no weights."
+    return f"Cells are found by the segmenter `{card.segmenter}`, SHA-256 `{card.segmenter_sha256}`."
 
 
 def _section(name: str, figures: Mapping[str, Any]) -> list[str]:
