@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.errors import BadRequestError
 from worker.nets.segmenter_cards import CLASSICAL
 from worker.training.segmentation.baseline import classical
 from worker.training.segmentation.scores import SegmentFn
@@ -27,10 +28,10 @@ class Contender:
 
 
 def contender(text: str) -> Contender:
-    """Read NAME or LABEL=NAME; raises ValueError when either is empty."""
+    """Read NAME or LABEL=NAME; raises BadRequestError when either is empty."""
     label, _, name = text.rpartition("=")
     if not name.strip() or (not label.strip() and "=" in text):
-        raise ValueError(f"{text!r} is neither NAME nor LABEL=NAME")
+        raise BadRequestError(f"{text!r} is neither NAME nor LABEL=NAME")
     return Contender(label=(label or name).strip(), name=name.strip())
 
 

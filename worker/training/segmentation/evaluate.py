@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from worker.errors import MarrowlineError
+from worker.errors import BadRequestError, MarrowlineError
 from worker.nets.segmenter_cards import CLASSICAL, names
 from worker.training.segmentation.contenders import Contender, contender, loader
 from worker.training.segmentation.data import part_of
@@ -54,17 +54,17 @@ class Task:
 def fields_of(data: Path, part: str, *, only: Sequence[str] = (), smears: int = _SMEARS) -> dict[str, list[Listed]]:
     """Return by source the fields of a part of the groups, and drawn smears, which belong to every part.
 
-    Raises ValueError when a source of `only` is unknown or absent, or no field is left.
+    Raises BadRequestError when a source of `only` is unknown or absent, or no field is left.
     """
     found = {one.folder: listed(data, one) for one in SETS if (data / one.folder / "manifest.csv").is_file()}
     if part != ALL:
         found = {source: [one for one in fields if part_of(one.group) == part] for source, fields in found.items()}
     found |= {source: drawn(source, smears) for source in (DRAWN, DRAWN_CLUMPS)}
     if absent := [source for source in only if source not in found]:
-        raise ValueError(f"{data} holds no {', '.join(absent)}, only {', '.join(found)}")
+        raise BadRequestError(f"{data} holds no {', '.join(absent)}, only {', '.join(found)}")
     kept = {source: fields for source, fields in found.items() if fields and (not only or source in only)}
     if not kept:
-        raise ValueError(f"{data} holds no fields of the part {part!r}")
+        raise BadRequestError(f"{data} holds no fields of the part {part!r}")
     return kept
 
 
@@ -145,17 +145,27 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _tasks(given: argparse.Namespace) -> tuple[list[Task], list[str]]:
+    """Return what is to be judged, and what is left out for want of weights."""
+    contenders = [contender(text) for text in given.segmenters.split(",")]
+    only = [name for name in given.sources.split(",") if name]
+    fields = fields_of(given.data, given.part, only=only, smears=given.smears)
+    tasks = planned(fields, contenders, names(given.models_dir))
+    rows = {(task.label, task.source) for task in tasks}
+    wanted = ((one.label, source) for one in contenders for source in fields)
+    return tasks, [f"{label} on {source}" for label, source in wanted if (label, source) not in rows]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, judge, and show the tables."""
     given, console = _arguments(arguments), Console(stderr=True)
     try:
-        contenders = [contender(text) for text in given.segmenters.split(",")]
-        only = [name for name in given.sources.split(",") if name]
-        fields = fields_of(given.data, given.part, only=only, smears=given.smears)
-        tasks = planned(fields, contenders, names(given.models_dir))
+        tasks, left_out = _tasks(given)
+        if left_out:
+            console.print(f"left out, for there are no such weights: {', '.join(left_out)}", markup=False)
         with _progress(console) as tell:
             judge(tasks, loader(given.models_dir, given.device), given.out, part=given.part, tell=tell)
-    except (MarrowlineError, ValueError) as error:
+    except MarrowlineError as error:
         console.print(f"error: {error}", style="red", markup=False)
         sys.exit(1)
     print((given.out / "table.md").read_text(encoding="utf-8"))

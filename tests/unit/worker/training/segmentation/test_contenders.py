@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worker.errors import ModelError
+from worker.errors import BadRequestError, ModelError
 from worker.training.segmentation.contenders import contender, loader
 
 
@@ -24,7 +24,7 @@ def test_weights_may_depend_on_the_data_set() -> None:
 
 @pytest.mark.parametrize("text", ["", "label=", "=net", " "])
 def test_half_a_contender_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="neither NAME nor LABEL=NAME"):
+    with pytest.raises(BadRequestError, match="neither NAME nor LABEL=NAME"):
         contender(text)
 
 

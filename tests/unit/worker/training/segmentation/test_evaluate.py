@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.annotated import write_sets
-from worker.errors import ModelError
+from worker.errors import BadRequestError, ModelError
 from worker.training.segmentation.contenders import contender
 from worker.training.segmentation.data import part_of
 from worker.training.segmentation.evaluate import fields_of, judge, main, planned
@@ -47,12 +47,12 @@ def test_drawn_smears_belong_to_every_part(data: Path) -> None:
 
 def test_only_the_sources_asked_for_are_judged(data: Path) -> None:
     assert set(fields_of(data, "all", only=["bccd_fields"])) == {"bccd_fields"}
-    with pytest.raises(ValueError, match=r"holds no nonsense, only .*bccd_fields"):
+    with pytest.raises(BadRequestError, match=r"holds no nonsense, only .*bccd_fields"):
         fields_of(data, "all", only=["nonsense"])
 
 
 def test_a_folder_without_sets_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no fields"):
+    with pytest.raises(BadRequestError, match="holds no fields"):
         fields_of(tmp_path, "val", smears=0)
 
 
@@ -102,8 +102,10 @@ def test_the_command_judges_the_baseline_and_prints_its_table(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    main([f"--data={data}", f"--out={out}", "--part=all", "--smears=0", "--sources=bccd_fields,segpc_mm_512"])
+    which = ["--part=all", "--smears=0", "--sources=bccd_fields,segpc_mm_512"]
+    main([f"--data={data}", f"--out={out}", *which, "--segmenters=classical,left-out=no-{source}"])
     printed = capsys.readouterr()
+    assert "no such weights: left-out on bccd_fields, left-out on" in printed.err.replace("\n", " ")
     assert printed.out.strip() == (out / "table.md").read_text().strip()
     assert "bccd_fields, classical" in printed.err
     scores = {one["source"]: one["figures"] for one in json.loads((out / "scores.json").read_text())["scores"]}
