@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,18 +11,14 @@ import cv2
 import typer
 
 from worker.cli_files import expanded, outputs
-from worker.config import WorkerSettings
+from worker.cli_pictures import QUARANTINED, opened, refusal, refusal_line
 from worker.errors import BadSlideError
 from worker.outputs.overlay import SIDE_PX, picture_of
 from worker.outputs.panel import NOTICE
 from worker.outputs.survey import surveyed
 from worker.slides.areas import areas as areas_of
 from worker.slides.areas import countable_mm2, shares
-from worker.slides.sandbox.reader import open_sandboxed
-from worker.slides.sandbox.spec import Level, SandboxSpec
 from worker.slides.survey import Survey, Told
-
-_QUARANTINED = 3
 
 
 def areas(
@@ -52,15 +47,13 @@ def areas(
             typer.echo(_line(answers[-1]))
     typer.echo(json.dumps(answers, ensure_ascii=False, indent=1) if as_json else NOTICE)
     if any(answer["error_code"] for answer in answers):
-        raise typer.Exit(_QUARANTINED)
+        raise typer.Exit(QUARANTINED)
 
 
 def _look(image: Path, picture: Path, mpp: float | None, *, is_smear: bool) -> dict[str, Any]:
     """Draw one image and return what the command says of it."""
-    settings = WorkerSettings()
-    spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
     try:
-        with closing(open_sandboxed(image, threads=settings.read_threads, spec=spec)) as reader:
+        with opened(image) as reader:
             told = Told(declared_mpp_um=mpp, is_smear=is_smear)
             seen = surveyed(reader, told, overview_px=2 * SIDE_PX)
     except BadSlideError as refused:
@@ -72,12 +65,7 @@ def _look(image: Path, picture: Path, mpp: float | None, *, is_smear: bool) -> d
 
 
 def _refused(refused: BadSlideError, picture: Path | None) -> dict[str, Any]:
-    return {
-        "picture": str(picture) if picture else None,
-        "error_code": refused.code,
-        "reason": refused.cause,
-        "remedy": refused.remedy,
-    }
+    return {"picture": str(picture) if picture else None, **refusal(refused)}
 
 
 def _counted(found: Survey, picture: Path) -> dict[str, Any]:
@@ -95,11 +83,10 @@ def _counted(found: Survey, picture: Path) -> dict[str, Any]:
 
 
 def _line(answer: dict[str, Any]) -> str:
-    name = Path(answer["file"]).name
     if answer["error_code"]:
-        return f"{name}: {answer['error_code']}: {answer['reason']} — {answer['remedy']}"
+        return refusal_line(answer)
     others = (
         f"{reason} {share:.1%}" for reason, share in answer["shares"].items() if share > 0 and reason != "countable"
     )
     counted = f"{answer['shares']['countable']:.1%} counted ({answer['countable_mm2']:.3g} mm²)"
-    return f"{name}: {', '.join([counted, *others])}"
+    return f"{Path(answer['file']).name}: {', '.join([counted, *others])}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import closing
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,14 +16,13 @@ from rich.console import Console
 from rich.progress import track
 
 from worker.cli_files import expanded, outputs
+from worker.cli_pictures import QUARANTINED, opened, refusal, refusal_line
 from worker.config import WorkerSettings
 from worker.errors import BadSlideError
 from worker.geometry import Box
 from worker.nets.segmenter_cards import CLASSICAL, DEFAULT
 from worker.outputs.panel import NOTICE
 from worker.slides import red_cell_scale
-from worker.slides.sandbox.reader import open_sandboxed
-from worker.slides.sandbox.spec import Level, SandboxSpec
 from worker.slides.scale import Scale, resolve
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 Labels = NDArray[np.int32]
 Segment = Callable[[NDArray[np.uint8], float], tuple[Labels, Labels]]
 
-_QUARANTINED = 3
 _MOST_PX = 100_000_000
 _BLOCK_PX = 4096
 _MOST_LABELS = 65_535
@@ -73,7 +70,7 @@ def segment(
             typer.echo(_line(answers[-1]))
     typer.echo(json.dumps(answers, ensure_ascii=False, indent=1) if as_json else NOTICE)
     if any(answer["error_code"] for answer in answers):
-        raise typer.Exit(_QUARANTINED)
+        raise typer.Exit(QUARANTINED)
 
 
 def _segment_with(name: str, device: str) -> Segment:
@@ -90,21 +87,14 @@ def _segment_with(name: str, device: str) -> Segment:
 
 def _one(image: Path, mask: Path, find: Segment, *, mpp: float | None, nuclei: bool) -> dict[str, Any]:
     """Segment one image, write its mask and return what the command says of it."""
-    settings = WorkerSettings()
-    spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
     try:
-        with closing(open_sandboxed(image, threads=settings.read_threads, spec=spec)) as reader:
+        with opened(image) as reader:
             scale = resolve(reader.info, mpp, None, lambda: red_cell_scale.estimate(reader))
             rgb = _whole(reader)
         cells, chromatin = find(rgb, scale.mpp_um)
         _write(mask, chromatin if nuclei else cells)
     except BadSlideError as refused:
-        return {
-            "mask": None,
-            "error_code": refused.code,
-            "reason": refused.cause,
-            "remedy": refused.remedy,
-        }
+        return {"mask": None, **refusal(refused)}
     return {"mask": str(mask), "error_code": None, "cells": int(cells.max(initial=0)), **_said(scale)}
 
 
@@ -133,7 +123,8 @@ def _write(path: Path, labels: Labels) -> None:
 
 
 def _line(answer: dict[str, Any]) -> str:
-    name = Path(answer["file"]).name
     if answer["error_code"]:
-        return f"{name}: {answer['error_code']}: {answer['reason']} — {answer['remedy']}"
-    return f"{name}: {answer['cells']} cells at {answer['mpp_um']:.4g} µm/px ({answer['mpp_source']})"
+        return refusal_line(answer)
+    return (
+        f"{Path(answer['file']).name}: {answer['cells']} cells at {answer['mpp_um']:.4g} µm/px ({answer['mpp_source']})"
+    )

@@ -1,0 +1,43 @@
+"""What the commands on pictures share: opening them in the sandbox, and saying why one was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from worker.config import WorkerSettings
+from worker.errors import BadSlideError, ReaderStuckError
+from worker.slides.sandbox.reader import SandboxedReader, open_sandboxed
+from worker.slides.sandbox.spec import Level, SandboxSpec
+
+QUARANTINED = 3
+"""Exit code of a command that finished, but not for every picture."""
+
+
+@contextmanager
+def opened(image: Path) -> Iterator[SandboxedReader]:
+    """Open a picture as the worker's settings say.
+
+    Raises:
+        BadSlideError: as the reader does, and `reader_stuck` where it gave no answer in time: nobody tries again here.
+    """
+    settings = WorkerSettings()
+    spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
+    try:
+        with closing(open_sandboxed(image, threads=settings.read_threads, spec=spec)) as reader:
+            yield reader
+    except ReaderStuckError as stuck:
+        remedy = "Try again on a quieter machine, or raise MARROWLINE_READ_DEADLINE_S."
+        raise BadSlideError("reader_stuck", str(stuck), remedy) from stuck
+
+
+def refusal(refused: BadSlideError) -> dict[str, Any]:
+    """Return what a command answers for a picture that it could not use."""
+    return {"error_code": refused.code, "reason": refused.cause, "remedy": refused.remedy}
+
+
+def refusal_line(answer: dict[str, Any]) -> str:
+    """Return the same for people."""
+    return f"{Path(answer['file']).name}: {answer['error_code']}: {answer['reason']} — {answer['remedy']}"
