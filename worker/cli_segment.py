@@ -99,7 +99,8 @@ def _one(image: Path, mask: Path, find: Segment, *, mpp: float | None, nuclei: b
 
 
 def _said(scale: Scale) -> dict[str, Any]:
-    said: dict[str, Any] = {"mpp_um": scale.mpp_um, "mpp_source": scale.source}
+    source = "declared" if scale.source == "sidecar" else scale.source  # by --mpp: there are no sidecars here
+    said: dict[str, Any] = {"mpp_um": scale.mpp_um, "mpp_source": source}
     return {**said, "mpp_error_um": scale.error_um} if scale.source == "estimated" else said
 
 
@@ -125,6 +126,5 @@ def _write(path: Path, labels: Labels) -> None:
 def _line(answer: dict[str, Any]) -> str:
     if answer["error_code"]:
         return refusal_line(answer)
-    return (
-        f"{Path(answer['file']).name}: {answer['cells']} cells at {answer['mpp_um']:.4g} µm/px ({answer['mpp_source']})"
-    )
+    scale = f"{answer['mpp_um']:.4g} µm/px ({answer['mpp_source']})"
+    return f"{Path(answer['file']).name}: {answer['cells']} cells at {scale}"
