@@ -88,7 +88,8 @@ def judge(tasks: Sequence[Task], load: Callable[[str], SegmentFn], out: Path, *,
     """
     segmenters = {task.weights: load(task.weights) for task in tasks}
     out.mkdir(parents=True, exist_ok=True)
-    about = {"created": datetime.now(UTC).date().isoformat(), "part": part}
+    weights = {f"{task.label} on {task.source}": task.weights for task in tasks}
+    about = {"created": datetime.now(UTC).date().isoformat(), "part": part, "weights": weights}
     scores: list[SourceScore] = []
     for task in tasks:
         scores.append(_scored(task, segmenters[task.weights], tell))

@@ -28,7 +28,7 @@ def to_markdown(scores: Sequence[SourceScore]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def to_json(scores: Sequence[SourceScore], **about: str) -> str:
+def to_json(scores: Sequence[SourceScore], **about: Any) -> str:
     """Return all figures and every field's, with what else is to be told about them."""
     return json.dumps({"format": FORMAT, **about, "scores": [_document(s) for s in scores]}, indent=1) + "\n"
 

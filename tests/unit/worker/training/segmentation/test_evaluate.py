@@ -72,7 +72,7 @@ def test_every_task_leaves_a_row_a_document_and_a_panel(data: Path, tmp_path: Pa
     told: list[tuple[str, int, int]] = []
     judge(tasks, lambda _name: nothing, tmp_path, part="all", tell=lambda *what: told.append(what))
     document = json.loads((tmp_path / "scores.json").read_text())
-    assert document["part"] == "all"
+    assert (document["part"], document["weights"]["mine on bccd_fields"]) == ("all", "net")
     assert [(one["source"], one["segmenter"]) for one in document["scores"]] == [
         ("wbcseg_d1_jiangxi", "mine"),
         ("bccd_fields", "mine"),
