@@ -28,6 +28,9 @@ LIKELY = 128
 """From this value on a pixel is cell, or chromatin."""
 SURE = 205
 """A nucleus below MIN_NUCLEUS_UM2 counts when its pixels are so likely in the mean: the pyknotic erythroblast's."""
+CONFIDENT = 219
+"""Mean over a cell's pixels and its chromatin's, half and half: smudge cells, clumped platelets and deposit that are
+taken for cells lie below, even cells of stains never seen above (226 and more)."""
 OPENING_UM = 0.5
 """Bridges and spurs up to twice this wide are neither cell nor chromatin."""
 ONE_CELL = 0.65
@@ -44,6 +47,7 @@ MAX_REACH_UM = 18.0
 class _Tile:
     """What is known of a tile when its cells are cut out."""
 
+    maps: Maps
     labels: Labels  # (H, W), 0 outside, 1..n the cells
     chromatin: Pixels  # (H, W), 255 inside the cells only
     lobes: Positions  # (n + 1,) pieces of each cell's chromatin; [0] means nothing
@@ -66,6 +70,7 @@ def cells_of(maps: Maps, mpp_um: float, *, keep_border: bool = False) -> list[Ce
     labels = number[pieces.labels]
     chromatin = _chromatin(maps.nucleus, labels, mpp_um)
     tile = _Tile(
+        maps=maps,
         labels=labels,
         chromatin=chromatin,
         lobes=_count_lobes(labels, split_pieces(chromatin, mpp_um).labels),
@@ -151,7 +156,7 @@ def _cut_out(tile: _Tile, number: int, place: Place) -> CellMask | None:
     own = labels == number
     nucleus = own & (tile.chromatin[place] != 0)
     rows, columns = np.nonzero(nucleus)
-    if not all(_checks(tile, place, rows, columns)):
+    if not all(_checks(tile, place, rows, columns)) or not _confident(tile.maps, place, own, nucleus):
         return None
     filled = fill_holes(own.astype(np.uint8) * 255, MAX_HOLE_UM2 / tile.mpp_um**2) != 0
     y_tile, x_tile = place[0].start, place[1].start
@@ -177,3 +182,10 @@ def _checks(tile: _Tile, place: Place, *nucleus: Positions) -> Iterator[bool]:
         yield length * tile.mpp_um <= MAX_CELL_UM
         yield max(centre, length - 1 - centre) * tile.mpp_um <= MAX_REACH_UM
         yield (1 + int(positions.max()) - int(positions.min())) * tile.mpp_um <= MAX_EXTENT_UM
+
+
+def _confident(maps: Maps, place: Place, cell: Mask, nucleus: Mask) -> bool:
+    """Tell whether the maps are sure enough of a cell; in whole numbers, so that no rounding decides."""
+    of_cell, of_nucleus = maps.cell[place][cell], maps.nucleus[place][nucleus]
+    weighed = int(of_cell.sum()) * of_nucleus.size + int(of_nucleus.sum()) * of_cell.size
+    return weighed >= 2 * CONFIDENT * of_cell.size * of_nucleus.size

@@ -40,8 +40,9 @@ def maps_of(labels: Labels, nuclei: Labels, *, blur_um: float = 0.0, noise: floa
     """Return maps as a network would give that has seen the truth through a blur, with grey levels of noise."""
     rng = np.random.default_rng(5)
     planes = []
-    for truth in ((labels > 0) * np.float32(255), (nuclei > 0) * np.float32(255), true_depth(labels)):
+    for truth, steep in (((labels > 0) * 255.0, 3.0), ((nuclei > 0) * 255.0, 3.0), (true_depth(labels), 1.0)):
         seen = cv2.GaussianBlur(truth, (0, 0), blur_um / MPP_UM) if blur_um else truth
+        seen = np.clip((seen - 127.5) * steep + 127.5, 0, 255)  # no probability lies half-way for long
         grain = cv2.GaussianBlur(rng.standard_normal(truth.shape), (0, 0), 2.0) * 7.0  # about 1 grey level
         planes.append(np.clip(np.rint(seen + noise * grain), 0, 255).astype(np.uint8))
     return Maps(cell=planes[0], nucleus=planes[1], depth=planes[2])
@@ -216,6 +217,17 @@ def test_a_small_nucleus_counts_only_where_the_network_is_sure(value: int, cells
     maps = painted([(100, 100, 16, 7.5)])  # 11 µm²
     unsure = np.minimum(maps.nucleus, value).astype(np.uint8)
     assert len(cells_of(Maps(cell=maps.cell, nucleus=unsure, depth=maps.depth), MPP_UM)) == cells
+
+
+@pytest.mark.parametrize(("cell", "nucleus", "cells"), [(200, 255, 1), (200, 230, 0), (255, 200, 1), (200, 237, 0)])
+def test_what_the_network_doubts_in_the_mean_is_no_cell(cell: int, nucleus: int, cells: int) -> None:
+    maps = painted([(100, 100, 24, 15)])
+    doubted = Maps(
+        cell=np.minimum(maps.cell, cell).astype(np.uint8),
+        nucleus=np.minimum(maps.nucleus, nucleus).astype(np.uint8),
+        depth=maps.depth,
+    )
+    assert len(cells_of(doubted, MPP_UM)) == cells
 
 
 @pytest.mark.parametrize("wide", [(120, 120, 61.0, 20.0), (120, 120, 58.0, 47.0), (120, 120, 54.0, 49.0)])

@@ -143,7 +143,7 @@ def test_a_pixels_maps_are_the_same_in_every_tile_on_the_lattice(x: int, y: int,
 
 
 def test_windows_leave_no_trace_in_a_large_picture() -> None:
-    picture = noise()[:300, :410]
+    picture = noise()[:150, :260]
     whole, parts = picture_maps(picture, seeded()), picture_maps(picture, seeded(), window_px=128)
     assert np.array_equal(planes(whole), planes(parts))
 
