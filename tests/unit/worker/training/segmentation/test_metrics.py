@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from worker.training.segmentation.metrics import (
     Counts,
     Labels,
+    Mask,
     aggregated_jaccard,
     counts,
     mask_dice,
@@ -29,6 +30,16 @@ def blocks(*columns: tuple[int, int, int]) -> Labels:
 
 def renumbered(labels: Labels, order: list[int]) -> Labels:
     return np.array([0, *(100 + 7 * number for number in order)], np.int32)[labels]
+
+
+def masks(labels: Labels) -> list[Mask]:
+    """Return the cells one by one, in the order of their first pixels."""
+    numbers, first = np.unique(labels, return_index=True)
+    return [labels == n for _, n in sorted(zip(first.tolist(), numbers.tolist(), strict=True)) if n > 0]
+
+
+def iou(one: Mask, other: Mask) -> float:
+    return float((one & other).sum() / (one | other).sum())
 
 
 def mirrored(c: Counts) -> tuple[int, int, int]:
@@ -74,6 +85,28 @@ def test_an_empty_field_found_empty_is_right_and_any_cell_in_it_wrong() -> None:
 def test_images_of_two_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be compared"):
         overlap(blocks(), blocks()[:, :5])
+
+
+@given(truth=images, found=images)
+def test_panoptic_quality_is_what_its_definition_says(truth: Labels, found: Labels) -> None:
+    ious = [iou(one, other) for one in masks(truth) for other in masks(found)]
+    paired = [value for value in ious if value > 0.5]
+    unpaired = len(masks(truth)) + len(masks(found)) - 2 * len(paired)
+    expected = sum(paired) / (len(paired) + unpaired / 2) if paired or unpaired else 1.0
+    assert counts(overlap(truth, found)).panoptic_quality == pytest.approx(expected)
+
+
+@given(truth=images, found=images)
+def test_the_aggregated_index_is_what_its_algorithm_says(truth: Labels, found: Labels) -> None:
+    above, below, others, used = 0, 0, masks(found), set()
+    for one in masks(truth):
+        ious = [iou(one, other) for other in others]
+        best = int(np.argmax(ious)) if any(ious) else None
+        above += int((one & others[best]).sum()) if best is not None else 0
+        below += int((one | others[best]).sum()) if best is not None else int(one.sum())
+        used.add(best)
+    below += sum(int(other.sum()) for number, other in enumerate(others) if number not in used)
+    assert aggregated_jaccard(overlap(truth, found)) == pytest.approx(above / below if below else 1.0)
 
 
 @given(image=images)
