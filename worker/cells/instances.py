@@ -33,7 +33,7 @@ CONFIDENT = 219
 taken for cells lie below, even cells of stains never seen above (226 and more)."""
 OPENING_UM = 0.5
 """Bridges and spurs up to twice this wide are neither cell nor chromatin."""
-ONE_CELL = 0.65
+ONE_CELL = 0.75
 """A valley this deep, as a share of the shallower piece's depth, does not part two pieces;"""
 ONE_WITHOUT_NUCLEUS = 0.5
 """one this deep does not where one of them has no nucleus."""
