@@ -34,6 +34,7 @@ class SegmenterCard:
     cell_above: float = 0.5  # probability from which a pixel belongs to a cell
     nucleus_above: float = 0.5
     seed: int = 0
+    made: str = ""  # how, for those who want to make it again
     data: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     limits: str = ""

@@ -44,7 +44,7 @@ def model_card(card: SegmenterCard) -> str:
             f"Seed {card.seed}."
         ),
         "",
-        "Made by `marrowline train segmenter`. Trained from scratch: no pretrained weights were used.",
+        f"Made by {card.made}.",
         "",
         "## Limits",
         card.limits,

@@ -72,6 +72,7 @@ def write(net: SegNet, training: Training, found: Mapping[str, Sequence[Field]])
         mean=MEAN,
         std=STD,
         seed=training.recipe.seed,
+        made=_made(training),
         data={part: _counts(fields) for part, fields in found.items()},
         figures={"pixel_dice": validate(net, found["val"])},
         limits=LIMITS,
@@ -109,6 +110,12 @@ def _initial(training: Training) -> dict[str, Any] | None:
             f"{training.initial} holds no weights of a segmenter of widths {training.recipe.widths}: {error}"[:300]
         ) from error
     return weights
+
+
+def _made(training: Training) -> str:
+    recipe = training.recipe
+    start = f"beginning with {training.initial.name}" if training.initial else "from scratch"
+    return f"marrowline train segmenter: {recipe.rounds} rounds of {recipe.steps} steps of {recipe.batch}, {start}"
 
 
 def _counts(fields: Sequence[Field]) -> dict[str, int]:
