@@ -8,7 +8,8 @@ the tile's size.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import log
+from dataclasses import replace
+from math import ceil, log
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from worker.cells.maps import DEPTH_PER_UM, Maps
 from worker.cells.pieces import Labels
 from worker.cells.preprocess import rescale
 from worker.cells.redraw import redrawn
+from worker.cells.segment import CellMask
 from worker.cells.stain import Pixels
 from worker.geometry import Box
 from worker.nets.segmenter_cards import SegmenterCard
@@ -27,8 +29,10 @@ from worker.nets.segmenters import Segmenter
 from worker.nets.segnet import CELL, DEPTH, NUCLEUS, RECEPTIVE_PX, STRIDE_PX
 
 WINDOW_PX = 2048
-"""Larger pictures are shown to the network in squares of this side, with a margin around each."""
+"""Larger pictures are taken in squares of this side, with a margin around each."""
 MARGIN_PX = -(-RECEPTIVE_PX // STRIDE_PX) * STRIDE_PX
+_HALO_UM = 32.0
+"""So much around a square shows its cells whole."""
 
 
 def predict_maps(tile_rgb: Pixels, segmenter: Segmenter) -> Maps:
@@ -61,6 +65,19 @@ def picture_maps(picture_rgb: Pixels, segmenter: Segmenter, window_px: int = WIN
     return whole
 
 
+def picture_cells(maps: Maps, mpp_um: float, window_px: int = WINDOW_PX) -> list[CellMask]:
+    """Return the cells of a whole picture, cut ones among them, each from the window that holds its middle."""
+    plane = Box(x=0, y=0, width=maps.cell.shape[1], height=maps.cell.shape[0])
+    found = []
+    for core in _windows(plane, window_px):
+        read = core.grown(ceil(_HALO_UM / mpp_um)).clipped(plane)
+        place = np.s_[read.y : read.y_end, read.x : read.x_end]
+        part = Maps(cell=maps.cell[place], nucleus=maps.nucleus[place], depth=maps.depth[place])
+        moved = (_moved(cell, read.x, read.y) for cell in cells_of(part, mpp_um, keep_border=True))
+        found += [cell for cell in moved if core.holds_mean(cell.sum_x, cell.sum_y, cell.count)]
+    return found
+
+
 def segment_image(rgb: Pixels, mpp_um: float, segmenter: Segmenter) -> tuple[Labels, Labels]:
     """Return the cells and the nuclei of a (H, W, 3) uint8 RGB picture at `mpp_um` µm/px.
 
@@ -70,12 +87,22 @@ def segment_image(rgb: Pixels, mpp_um: float, segmenter: Segmenter) -> tuple[Lab
     """
     card = segmenter.card
     maps = picture_maps(rescale(rgb, mpp_um, card.mpp_um), segmenter)
-    found = cells_of(maps, card.mpp_um, keep_border=True)
+    found = picture_cells(maps, card.mpp_um)
     shape = rgb.shape[0], rgb.shape[1]
     cells = redrawn([(cell.x_tile, cell.y_tile, cell.cell) for cell in found], maps.cell, shape)
     nuclei = redrawn([(cell.x_tile, cell.y_tile, cell.nucleus) for cell in found], maps.nucleus, shape)
     nuclei[nuclei != cells] = 0
     return cells, nuclei
+
+
+def _moved(cell: CellMask, x: int, y: int) -> CellMask:
+    return replace(
+        cell,
+        x_tile=cell.x_tile + x,
+        y_tile=cell.y_tile + y,
+        sum_x=cell.sum_x + x * cell.count,
+        sum_y=cell.sum_y + y * cell.count,
+    )
 
 
 def _normalised(padded: Pixels, segmenter: Segmenter) -> Tensor:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from db.records import NOT_COUNTED, CellClass
-from worker.cells.learned import picture_maps, predict_maps, segment_image
+from worker.cells.learned import picture_cells, picture_maps, predict_maps, segment_image
 from worker.cells.maps import Maps
+from worker.cells.segment import CellMask
 from worker.cells.stain import Pixels
 from worker.drawing.smear import SmearSpec, draw_smear
 from worker.errors import ModelError
@@ -151,6 +152,20 @@ def test_windows_leave_no_trace_in_a_large_picture() -> None:
     assert np.array_equal(planes(whole), planes(parts))
 
 
+def test_cells_of_a_large_picture_are_found_once_whatever_the_windows() -> None:
+    rng = np.random.default_rng(2)
+    grid = [(x + rng.uniform(-4, 4), y + rng.uniform(-4, 4)) for x in range(8, 330, 44) for y in range(8, 240, 44)]
+    maps = predict_maps(scene((240, 330), [(x, y, 22.0, 14.0) for x, y in grid]), PAINTER)
+    whole, parts = picture_cells(maps, 0.25), picture_cells(maps, 0.25, window_px=64)
+    assert len(whole) == len(grid)
+    assert sorted(map(described, parts)) == sorted(map(described, whole))
+
+
+def described(cell: CellMask) -> tuple[object, ...]:
+    place = (cell.x_tile, cell.y_tile, cell.sum_x, cell.sum_y, cell.count)
+    return (*place, cell.nucleus.tobytes(), cell.cell.tobytes())
+
+
 CELLS = [(60.0, 60.0, 26.0, 15.0), (104.0, 64.0, 24.0, 13.0), (150.0, 110.0, 20.0, 14.0)]
 
 
@@ -213,6 +228,7 @@ def shipped() -> Segmenter:
 
 
 def test_the_shipped_segmenter_counts_touching_cells_within_5_percent() -> None:
+    segmenter = shipped()
     spec = SmearSpec(
         width_px=800,
         height_px=800,
@@ -223,6 +239,6 @@ def test_the_shipped_segmenter_counts_touching_cells_within_5_percent() -> None:
         clump_sizes={2: 1, 3: 1, 4: 1, 5: 1},
     )
     smear = draw_smear(spec)
-    found, _ = segment_image(smear.rgb, 0.25, shipped())
+    found, _ = segment_image(smear.rgb, 0.25, segmenter)
     hit = np.unique(found[smear.cells > 0])
     assert np.count_nonzero(hit) == pytest.approx(len(smear.truth), rel=0.05)
