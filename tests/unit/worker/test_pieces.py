@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from worker.cells.pieces import NO_NECK, Labels, Pieces, split_by_depth, split_pieces
+from worker.cells.pieces import NO_NECK, Labels, Pieces, split_by_depth, split_pieces, summed
 from worker.cells.stain import Pixels
 
 
@@ -106,3 +106,24 @@ def test_a_given_depth_is_cut_at_valleys_below_a_share_of_the_shallower_side(val
 def test_depths_that_reach_the_edge_on_all_sides_are_one_piece() -> None:
     found = split_by_depth(np.full((40, 50), 7, np.int32), NO_NECK)
     assert (found.labels == 1).all()
+
+
+@pytest.mark.parametrize("values", [2, 256])
+def test_noise_has_a_bounded_number_of_pieces(values: int) -> None:
+    noise = np.random.default_rng(6).integers(0, values, (256, 256), dtype=np.uint8)
+    unmerged = split_by_depth(summed(noise) + 1, 2.0)
+    assert 100 < len(unmerged.depth) < noise.size / 12
+    assert len(unmerged.necks) < 4 * len(unmerged.depth)
+    assert len(split_by_depth(summed(noise) + 1, NO_NECK).depth) < len(unmerged.depth) / 4
+
+
+def test_a_long_way_up_is_climbed() -> None:
+    path = np.zeros((199, 100), np.int32)
+    for row in range(0, 199, 2):
+        there = slice(None, None, 1 if row % 4 == 0 else -1)
+        path[row, there] = np.arange(100) + 101 * (row // 2) + 1
+        if row < 198:
+            path[row + 1, 99 if row % 4 == 0 else 0] = 101 * (row // 2 + 1)
+    found = split_by_depth(path, NO_NECK)
+    assert found.depth.tolist() == [0, 101 * 99 + 100]
+    assert np.array_equal(found.labels > 0, path > 0)
