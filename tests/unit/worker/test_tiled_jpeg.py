@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -105,6 +106,37 @@ def test_several_threads_read_what_one_does(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         for box, part in zip(places, pool.map(lambda box: source.read_lv(0, box), places), strict=True):
             np.testing.assert_array_equal(part, whole[box.y : box.y_end, box.x : box.x_end])
+    source.close()
+
+
+def test_tiles_may_lie_anywhere_and_share_their_bytes(tmp_path: Path) -> None:
+    path = write_jpeg_slide(tmp_path / "slide.tif", [IMAGE], JpegLayout(tile=(128, 128)))
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages.first
+        order = [0, 0, 1, 2, 3, 3, 2, 3, 4, 9, 13, 10, 11, 12, *range(14, len(page.dataoffsets))]
+        content = bytearray(path.read_bytes())
+        for tag, values in ((324, page.dataoffsets), (325, page.databytecounts)):
+            entry = page.tags[tag]
+            moved = [values[number] for number in order]
+            struct.pack_into(f"<{len(moved)}{'IQ'[entry.dtype != 4]}", content, entry.valueoffset, *moved)
+    path.write_bytes(content)
+    source, oracle = direct(path), OpenSlideSource(path, "generic-tiff")
+    assert_equal(source, oracle)
+    source.close()
+    oracle.close()
+
+
+def test_a_file_that_gets_shorter_shows_nothing_of_what_was_read_before(tmp_path: Path) -> None:
+    path = write_jpeg_slide(tmp_path / "slide.tif", [IMAGE], JpegLayout(tile=(128, 128)))
+    source, row = direct(path), Box(x=0, y=0, width=1024, height=128)
+    assert source.read_lv(0, row).std() > 10
+    offset, count = tile_place(path, 7)
+    os.truncate(path, offset + count // 2)
+    with pytest.raises(BadSlideError, match="level 0 cannot be decoded at 896,0"):
+        source.read_lv(0, row)
+    os.truncate(path, 16)
+    with pytest.raises(BadSlideError, match="level 0 cannot be decoded at 0,0"):
+        source.read_lv(0, row)
     source.close()
 
 
