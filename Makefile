@@ -15,7 +15,7 @@ help:
 	@echo "make slow    the tests that take many minutes: a thousand slides"
 	@echo "make fuzz    500 altered slides through the sandbox"
 	@echo "make unit    the unit tests alone"
-	@echo "make bench   reading speed and memory beside other readers, which it installs (30 minutes on two cores)"
+	@echo "make bench   reading and segmenting beside limits and alternatives, which it installs (30 minutes on two cores)"
 	@echo "make lint    ruff, mypy --strict, import rules"
 	@echo "make clean   stop the embedded stack and remove environments and caches"
 
@@ -63,6 +63,7 @@ unit: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/marrowline bench read
 	$(BIN)/marrowline bench memory
+	$(BIN)/marrowline bench segment
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -8,11 +8,13 @@ import openslide
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.models import write_tiny_segmenter
 from worker.bench import readers
 from worker.bench.cli import bench
 from worker.bench.memory import print_peak
 from worker.bench.read import ReadSpec, bench_read
 from worker.bench.report import as_json, as_table, measured
+from worker.bench.segment import SegmentSpec, bench_segment
 from worker.bench.slides import SlideSpec, bench_slide
 from worker.geometry import Box
 from worker.slides.formats import open_slide_file
@@ -92,3 +94,19 @@ def test_the_command_explains_itself() -> None:
     assert answer.exit_code == 0
     assert "read" in answer.output
     assert "memory" in answer.output
+
+
+def test_segmenting_is_measured_beside_the_network_and_as_a_share_of_the_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_segmenter(tmp_path)
+    monkeypatch.setenv("MARROWLINE_MODELS_DIR", str(tmp_path))
+    spec = SegmentSpec(segmenter="tiny-segmenter", threads=(1,), rounds=1, crops_px=(48,))
+    speed, share = bench_segment(spec, silent)
+    assert speed.unit == "tiles/s"
+    assert speed.ratio_to_limit is not None
+    assert 0 < speed.ratio_to_limit <= 1
+    assert set(speed.alternatives) == {"classical segmenter"}
+    assert "% of the time in the network" in speed.notes["shares"]
+    assert share.unit == "% of the time"
+    assert 0 < share.ours <= 100

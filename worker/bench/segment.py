@@ -22,6 +22,7 @@ from worker.cells.find import LEARNED_HALO_PX
 from worker.cells.instances import cells_of
 from worker.cells.learned import predict_maps
 from worker.cells.segment import CellMask, fit_stain, segment
+from worker.config import WorkerSettings
 from worker.drawing.smear import SmearSpec, draw_smear
 from worker.nets.hybrid import FULL, IMAGENET_MEAN, IMAGENET_STD, Hybrid
 from worker.nets.segmenters import Segmenter, load_segmenter
@@ -52,17 +53,17 @@ QUICK_ROUNDS, QUICK_CROPS_PX = 2, (80,)
 
 def bench_segment(spec: SegmentSpec, progress: Progress) -> list[Measured]:
     """Measure on the CPU with each number of threads, and on a GPU where there is one; then the shares of the line."""
-    tiles = _drawn_tiles(3)
+    tiles, models_dir = _drawn_tiles(3), WorkerSettings().models_dir
     devices = [("cpu", threads) for threads in spec.threads]
     devices += [("cuda:0", 1)] if torch.cuda.is_available() else []
     results: list[Measured] = []
     total = len(devices) + len(spec.crops_px)
     for device, threads in devices:
         progress("measuring", len(results), total)
-        results.append(_speed(load_segmenter(spec.segmenter, None, device), tiles, threads, spec.rounds))
+        results.append(_speed(load_segmenter(spec.segmenter, models_dir, device), tiles, threads, spec.rounds))
     for crop_px in spec.crops_px:
         progress("measuring", len(results), total)
-        results.append(_share(load_segmenter(spec.segmenter, None, "cpu"), tiles, crop_px, max(spec.threads)))
+        results.append(_share(load_segmenter(spec.segmenter, models_dir, "cpu"), tiles, crop_px, max(spec.threads)))
     progress("measuring", total, total)
     return results
 
