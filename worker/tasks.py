@@ -22,7 +22,6 @@ from worker import queues
 from worker.config import QueueSettings, StoreSettings, WorkerSettings
 from worker.errors import BadRequestError
 from worker.nets import cards
-from worker.nets.card_files import verified_bytes
 from worker.nets.registry import load
 from worker.prefetch import Prefetcher
 from worker.read_run import Bench, read_run
@@ -63,7 +62,7 @@ def _refuse_what_cannot_work(settings: WorkerSettings) -> None:
         raise BadRequestError("MARROWLINE_DATABASE_URL is not set: start with `marrowline up`, or name the server")
     open_store(StoreSettings())
     for name in cards.names(settings.models_dir):
-        verified_bytes(cards.find(name, settings.models_dir))
+        cards.describe(name, settings.models_dir)
     reached_level(Level(settings.sandbox))
 
 

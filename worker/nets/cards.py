@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from db.records import CellClass, ModelVersion
-from worker.nets import card_files
+from worker.errors import ModelError
+from worker.nets import card_files, segmenter_cards
 from worker.nets.card_files import Files, Kind, verified_bytes
+from worker.nets.segmenter_cards import SegmenterCard
 
 HYBRID = "hybrid-vgg16bn-vgg19bn"
 NO_STAIN_NORM, STAIN_ANCHORS = "none", "anchors-2026-11"
@@ -55,10 +57,30 @@ def find(name: str, models_dir: Path | None = None) -> Files[Card]:
     return card_files.find(MODEL, name, models_dir)
 
 
+def segmenter_of(card: Card, models_dir: Path | None = None) -> Files[SegmenterCard] | None:
+    """Return the files of the segmenter that a card names, None when it names none.
+
+    Raises ModelError when it is not installed, or is another one than the card was made for.
+    """
+    if not card.segmenter:
+        return None
+    files = segmenter_cards.find(card.segmenter, models_dir)
+    if files.card.weights_sha256 != card.segmenter_sha256:
+        raise ModelError(
+            f"{card.name} goes with the segmenter {card.segmenter} of SHA-256 {card.segmenter_sha256[:12]}, the one "
+            f"installed has {files.card.weights_sha256[:12]}: install the one that the card names"
+        )
+    if files.card.mpp_um != card.mpp_um:
+        raise ModelError(f"{card.name} works at {card.mpp_um} µm/px, its segmenter at {files.card.mpp_um}")
+    return files
+
+
 def describe(name: str, models_dir: Path | None = None) -> ModelVersion:
-    """Return the model version to register, after the weights' SHA-256 was checked against the card."""
+    """Return the model version to register, after its weights and its segmenter's were checked against the cards."""
     files = find(name, models_dir)
     verified_bytes(files)
+    if (segmenter := segmenter_of(files.card, models_dir)) is not None:
+        verified_bytes(segmenter)
     stored = asdict(files.card)
     # Versions registered before there was a choice carry no such key, and what is registered never changes.
     chosen = [] if files.card.stain_norm == NO_STAIN_NORM else ["stain_norm"]

@@ -17,7 +17,7 @@ from safetensors.torch import save as dump_tensors
 
 from worker.errors import ModelError
 from worker.nets.card_files import Files, verified_bytes, write_files
-from worker.nets.cards import HYBRID, MODEL, Card, find
+from worker.nets.cards import HYBRID, MODEL, Card, find, segmenter_of
 from worker.nets.device import chosen_device
 from worker.nets.hybrid import Hybrid
 from worker.nets.segmenters import Segmenter, load_segmenter
@@ -56,17 +56,8 @@ def load(name: str, models_dir: Path | None = None, device: str = "auto") -> Mod
 
 
 def _segmenter(card: Card, models_dir: Path | None, device: str) -> Segmenter | None:
-    if not card.segmenter:
-        return None
-    segmenter = load_segmenter(card.segmenter, models_dir, device)
-    if segmenter.card.weights_sha256 != card.segmenter_sha256:
-        raise ModelError(
-            f"{card.name} goes with the segmenter {card.segmenter} of SHA-256 {card.segmenter_sha256[:12]}, the one "
-            f"installed has {segmenter.card.weights_sha256[:12]}: install the one that the card names"
-        )
-    if segmenter.card.mpp_um != card.mpp_um:
-        raise ModelError(f"{card.name} works at {card.mpp_um} µm/px, its segmenter at {segmenter.card.mpp_um}")
-    return segmenter
+    files = segmenter_of(card, models_dir)
+    return None if files is None else load_segmenter(files.card.name, models_dir, device)
 
 
 def save(net: Hybrid, card: Card, folder: Path) -> Files[Card]:

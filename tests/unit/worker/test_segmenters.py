@@ -8,7 +8,7 @@ from tests.support.models import write_tiny_model, write_tiny_segmenter
 from worker.errors import ModelError
 from worker.nets import segmenter_cards
 from worker.nets.card_files import write_card
-from worker.nets.cards import MODEL
+from worker.nets.cards import MODEL, describe
 from worker.nets.registry import load
 from worker.nets.segmenter_cards import SEGMENTER
 from worker.nets.segmenters import load_segmenter
@@ -47,9 +47,22 @@ def test_a_model_brings_its_segmenter_and_no_other(tmp_path: Path) -> None:
     found = load("tiny", tmp_path, "cpu").segmenter
     assert found is not None
     assert found.card == segmenter.card
+    assert describe("tiny", tmp_path).preprocess["segmenter_sha256"] == segmenter.card.weights_sha256
     write_tiny_segmenter(tmp_path, seed=8)
     with pytest.raises(ModelError, match="install the one that the card names"):
         load("tiny", tmp_path, "cpu")
+    with pytest.raises(ModelError, match="install the one that the card names"):
+        describe("tiny", tmp_path)
+
+
+def test_altered_weights_of_a_segmenter_keep_its_model_from_being_used(tmp_path: Path) -> None:
+    segmenter = write_tiny_segmenter(tmp_path)
+    card = write_tiny_model(tmp_path).card
+    named = replace(card, segmenter="tiny-segmenter", segmenter_sha256=segmenter.card.weights_sha256)
+    write_card(MODEL, named, tmp_path / "tiny.json")
+    segmenter.weights.write_bytes(segmenter.weights.read_bytes()[:-1])
+    with pytest.raises(ModelError, match="altered or incomplete"):
+        describe("tiny", tmp_path)
 
 
 def test_a_folded_network_says_the_same() -> None:
