@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from worker.errors import BadRequestError
 from worker.outputs.panel import NOTICE
+
+if TYPE_CHECKING:
+    from worker.training.segmentation.loop import Recipe
 
 train = typer.Typer(
     add_completion=False,
@@ -33,6 +38,9 @@ def segmenter(
     leave_out: Annotated[
         list[str] | None, typer.Option(metavar="SET", help="A set to train without; may be repeated.")
     ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON that changes the recipe: rounds, peak_lr, shares, …")
+    ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of 200 steps; each is validated and kept.")] = None,
     init: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights to begin with instead of random ones.")
@@ -46,7 +54,6 @@ def segmenter(
     if out.suffix != ".safetensors":
         raise BadRequestError(f"{out}: a weight file is named NAME.safetensors")
     from worker.training.segmentation.fit import Training, known_sets, train_segmenter  # noqa: PLC0415 - loads torch
-    from worker.training.segmentation.loop import Recipe  # noqa: PLC0415
 
     if unknown := sorted(set(leave_out or ()) - set(known_sets())):
         raise BadRequestError(f"no set is called {', '.join(unknown)}: known are {', '.join(known_sets())}")
@@ -57,9 +64,29 @@ def segmenter(
         leave_out=tuple(leave_out or ()),
         device=device,
         initial=init,
-        recipe=Recipe() if rounds is None else Recipe(rounds=rounds),
+        recipe=_recipe(recipe, rounds),
     )
     console = Console(stderr=True)
     with console.status("training"):
         files = train_segmenter(training, console.print)
     typer.echo(f"{files.weights}: {files.weights.stat().st_size} bytes, SHA-256 {files.card.weights_sha256}\n{NOTICE}")
+
+
+def _recipe(file: Path | None, rounds: int | None) -> Recipe:
+    """Return the recipe with what a file and the command line change of it; BadRequestError for what it has not."""
+    from worker.training.segmentation.loop import Recipe  # noqa: PLC0415 - loads torch
+
+    changes: dict[str, Any] = {}
+    if file is not None:
+        try:
+            changes = json.loads(file.read_text(encoding="utf-8"))
+            known = {entry.name for entry in fields(Recipe)}
+            if unknown := sorted(set(changes) - known):
+                raise BadRequestError(
+                    f"{file}: a recipe has no {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+                )
+        except (OSError, ValueError, TypeError) as error:
+            raise BadRequestError(f"{file} is not a recipe: {error}") from error
+    if rounds is not None:
+        changes["rounds"] = rounds
+    return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()})

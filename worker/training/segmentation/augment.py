@@ -11,15 +11,13 @@ from worker.training.augment import degraded
 
 Pixels = NDArray[np.uint8]
 
-_NEARLY_OWN = 0.45
 
-
-def recoloured(rgb: Pixels, rng: Generator) -> Pixels:
+def recoloured(rgb: Pixels, rng: Generator, nearly_own: float) -> Pixels:
     """Return (H, W, 3) uint8 with the optical densities mixed and scaled, in another light, sharpness and coding.
 
-    Colour tells pale cytoplasm from a red cell, so a good part keeps nearly its own.
+    Colour tells pale cytoplasm from a red cell, so the share `nearly_own` of all pictures keeps about what it has.
     """
-    if rng.random() < _NEARLY_OWN:
+    if rng.random() < nearly_own:
         return degraded(_restained(rgb, rng, 0.25), rng)
     out = _restained(rgb, rng, rng.choice([0.5, 1.0, 2.0]))
     if rng.random() < 0.5:

@@ -7,7 +7,7 @@ against each other (copy and paste, Ghiasi et al. 2021), by which it is known ex
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -34,8 +34,10 @@ class Canvas:
     instance: Labels = field(repr=False)
 
 
-def draw(fields: Mapping[str, Sequence[Field]], shares: Mapping[str, float], rng: Generator) -> Canvas:
-    """Return a canvas from one of the sources, drawn by its share."""
+def draw(
+    fields: Mapping[str, Sequence[Field]], shares: Mapping[str, float], rng: Generator, *, nearly_own: float = 0.45
+) -> Canvas:
+    """Return a canvas from one of the sources, drawn by its share; `nearly_own` is the share of mild colour changes."""
     names = sorted(fields)
     weights = np.array([shares[name] for name in names])
     chosen = fields[names[int(rng.choice(len(names), p=weights / weights.sum()))]]
@@ -43,7 +45,7 @@ def draw(fields: Mapping[str, Sequence[Field]], shares: Mapping[str, float], rng
     canvas = _mosaic(found, chosen, rng) if max(found.rgb.shape) <= _SINGLE_PX + 16 else _piece(found, SIDE_PX, rng)
     if rng.random() < _PASTE_IN:
         canvas = _crowded(canvas, chosen, rng)
-    return Canvas(rgb=recoloured(canvas.rgb, rng), cell=canvas.cell, nucleus=canvas.nucleus, instance=canvas.instance)
+    return replace(canvas, rgb=recoloured(canvas.rgb, rng, nearly_own))
 
 
 def _mosaic(first: Field, others: Sequence[Field], rng: Generator) -> Canvas:

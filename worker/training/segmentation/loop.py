@@ -40,6 +40,7 @@ class Recipe:
     peak_lr: float = 2.5e-3
     weight_decay: float = 1e-4
     average: float = 0.997  # decay of the moving average of the weights
+    nearly_own: float = 0.45  # share of training pictures whose colours change little
     shares: Mapping[str, float] = field(
         default_factory=lambda: {
             "wbcseg_d1_jiangxi": 0.14,
@@ -122,7 +123,7 @@ def _train_round(state: _State, fields: Mapping[str, Sequence[Field]], recipe: R
 def _batch(
     fields: Mapping[str, Sequence[Field]], recipe: Recipe, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    canvases = [draw(fields, recipe.shares, rng) for _ in range(recipe.batch)]
+    canvases = [draw(fields, recipe.shares, rng, nearly_own=recipe.nearly_own) for _ in range(recipe.batch)]
     wanted = [targets(canvas) for canvas in canvases]
     return (
         to_tensor(np.stack([canvas.rgb for canvas in canvases])),
