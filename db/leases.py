@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, Row, func, select, text, update
 
 from db import batches, patients, steps, sweeping
 from db.errors import NotAllowedError
-from db.records import Claim, Decide, Preparation, RunState, Specimen, StoredObject
+from db.records import Claim, Decide, ModelVersion, Preparation, RunState, Specimen, StoredObject
 from db.run_tables import run
 from db.session import transact
 from db.steps import in_seconds, stored_object
@@ -157,7 +157,9 @@ def _actor(row: Row[Any]) -> str:
 
 
 def _facts(conn: Connection, run_id: int) -> Row[Any]:
-    columns = (slide, lab.c.site_mpp_um, model_version.c.name, model_version.c.weights_sha256)
+    version = model_version.c
+    model = (version.name, version.weights_sha256, version.classes, version.preprocess)
+    columns = (slide, lab.c.site_mpp_um, *model)
     joined = run.join(slide).join(patient).join(lab).join(model_version, run.c.model_version_id == model_version.c.id)
     return conn.execute(select(*columns).select_from(joined).where(run.c.id == run_id)).one()
 
@@ -192,7 +194,11 @@ def _claim(facts: Row[Any], run_id: int, *, taken: Row[Any], files: tuple[Stored
         preparation=Preparation(facts.preparation) if facts.preparation else None,
         declared_mpp_um=facts.declared_mpp_um,
         site_mpp_um=facts.site_mpp_um,
-        model_name=facts.name,
-        weights_sha256=facts.weights_sha256,
+        model=ModelVersion(
+            name=facts.name,
+            weights_sha256=facts.weights_sha256,
+            classes=tuple(facts.classes),
+            preprocess=facts.preprocess,
+        ),
         lease_s=lease_s,
     )

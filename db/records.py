@@ -129,8 +129,7 @@ class Claim:
     preparation: Preparation | None
     declared_mpp_um: float | None
     site_mpp_um: float | None
-    model_name: str
-    weights_sha256: str
+    model: ModelVersion
     lease_s: float
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from db import batches, leases, workers
 from db.errors import BadOutputError, DatabaseError, FencedError, UnavailableError
-from db.records import Claim, Plan, Preparation
+from db.records import Claim, ModelVersion, Plan, Preparation
 from worker import pipeline
 from worker.config import WorkerSettings
 from worker.errors import (
@@ -30,6 +30,7 @@ from worker.errors import (
     StoreRefusedError,
 )
 from worker.heartbeat import Heartbeat
+from worker.nets.cards import version_of
 from worker.nets.registry import Model
 from worker.prefetch import Prefetcher
 from worker.slides.reader import SlideReader
@@ -152,11 +153,11 @@ def _read(claim: Claim, bench: Bench) -> None:
         ) as file,
     ):
         heart.check()
-        model = bench.load_model(claim.model_name)
-        if model.card.weights_sha256 != claim.weights_sha256:
+        model = bench.load_model(claim.model.name)
+        if (own := version_of(model.card)) != claim.model:
             raise ModelError(
-                f"{claim.model_name}: this worker's weights are {model.card.weights_sha256[:12]}, the run asks for "
-                f"{claim.weights_sha256[:12]}; install the same package version on scheduler and worker"
+                f"{claim.model.name}: this worker's model differs in {_differing(own, claim.model)} from the one that "
+                "the run asks for; install the same package version and weights on scheduler and worker"
             )
         if bench.prefetcher:
             bench.prefetcher.start()
@@ -165,6 +166,14 @@ def _read(claim: Claim, bench: Bench) -> None:
             plan = pipeline.plan_slide(reader, model, spec, sha256=file.sha256)
             _write(claim, bench, heart, reader, plan, model)
     leases.finish(bench.engine, claim, decide)
+
+
+def _differing(own: ModelVersion, asked: ModelVersion) -> str:
+    """Name what sets two model versions of one name apart."""
+    what = ["weights"] if own.weights_sha256 != asked.weights_sha256 else []
+    what += ["classes"] if own.classes != asked.classes else []
+    keys = sorted({*own.preprocess, *asked.preprocess})
+    return ", ".join([*what, *(key for key in keys if own.preprocess.get(key) != asked.preprocess.get(key))])
 
 
 def _check_going_on(heart: Heartbeat, bench: Bench) -> None:

@@ -13,7 +13,20 @@ from db import runs
 from db.errors import FencedError, NotFoundError
 from db.records import Claim, Preparation, RunState, Specimen
 from db.session import transaction
-from tests.support.rows import DEFAULTS, add, add_slide, batch, decide, execute, plan, read, scalar, stored, taken
+from tests.support.rows import (
+    DEFAULTS,
+    MODEL,
+    add,
+    add_slide,
+    batch,
+    decide,
+    execute,
+    plan,
+    read,
+    scalar,
+    stored,
+    taken,
+)
 
 
 def _state(engine: Engine) -> str:
@@ -39,8 +52,7 @@ def test_a_claim_carries_all_that_the_worker_needs(lab: Engine) -> None:
         preparation=Preparation.SMEAR,
         declared_mpp_um=0.5,
         site_mpp_um=DEFAULTS.site_mpp_um,
-        model_name="m1",
-        weights_sha256="a" * 64,
+        model=MODEL,
         lease_s=60,
     )
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from db.session import transaction
 from tests.support.models import write_tiny_model
 from tests.support.rows import DEFAULTS, add, execute, scalar, standing
 from tests.support.slide_files import texture, write_slide
 from worker.config import WorkerSettings
+from worker.nets.cards import describe
 from worker.nets.registry import load
 from worker.read_run import Bench, Outcome, read_run
 from worker.rules import RULES
 from worker.staging import CacheSpec
 from worker.store_folder import FolderStore
 
+KNOWN = "UPDATE model_version SET weights_sha256 = :sha256, classes = :classes, preprocess = CAST(:preprocess AS jsonb)"
 ERROR = "SELECT error_code || ': ' || error_cause FROM run"
 
 
@@ -38,7 +41,10 @@ def run_id(lab: Engine, store: FolderStore, tmp_path: Path) -> int:
 
 def bench_of(engine: Engine, store: FolderStore, folder: Path, *, deadline_s: float) -> Bench:
     write_tiny_model(folder / "models", name="m1")
-    execute(engine, f"UPDATE model_version SET weights_sha256 = '{load('m1', folder / 'models').card.weights_sha256}'")
+    version = describe("m1", folder / "models")
+    known = {"sha256": version.weights_sha256, "classes": list(version.classes), "preprocess": version.preprocess}
+    with transaction(engine) as conn:
+        conn.execute(text(KNOWN), {**known, "preprocess": json.dumps(known["preprocess"])})
     execute(engine, f"UPDATE lab SET rule = '{next(iter(RULES))}'")
     return Bench(
         engine=engine,
@@ -64,3 +70,13 @@ def test_a_missed_deadline_is_tried_again_until_the_attempts_are_used_up(
     assert scalar(lab, ERROR).startswith("reader_stuck: ")
     with transaction(lab) as conn:
         assert standing(conn).quarantined == 1
+
+
+def test_a_run_is_not_read_with_another_model_of_the_same_name_and_weights(
+    lab: Engine, store: FolderStore, run_id: int, tmp_path: Path
+) -> None:
+    bench = bench_of(lab, store, tmp_path, deadline_s=60)
+    execute(lab, 'UPDATE model_version SET preprocess = preprocess || \'{"segmenter": "another"}\'')
+    assert read_run(run_id, bench) is Outcome.RETRY
+    assert scalar(lab, ERROR).startswith("model: m1: this worker's model differs in segmenter")
+    assert scalar(lab, "SELECT attempt - releases FROM run") == 0

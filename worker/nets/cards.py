@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -81,14 +82,19 @@ def describe(name: str, models_dir: Path | None = None) -> ModelVersion:
     verified_bytes(files)
     if (segmenter := segmenter_of(files.card, models_dir)) is not None:
         verified_bytes(segmenter)
-    stored = asdict(files.card)
+    return version_of(files.card)
+
+
+def version_of(card: Card) -> ModelVersion:
+    """Return the model version that a card describes, its preprocessing as JSON would give it back."""
+    stored = json.loads(json.dumps(asdict(card)))
     # Versions registered before there was a choice carry no such key, and what is registered never changes.
-    chosen = [] if files.card.stain_norm == NO_STAIN_NORM else ["stain_norm"]
-    chosen += ["segmenter", "segmenter_sha256"] if files.card.segmenter else []
+    chosen = [] if card.stain_norm == NO_STAIN_NORM else ["stain_norm"]
+    chosen += ["segmenter", "segmenter_sha256"] if card.segmenter else []
     return ModelVersion(
-        name=files.card.name,
-        weights_sha256=files.card.weights_sha256,
-        classes=files.card.classes,
+        name=card.name,
+        weights_sha256=card.weights_sha256,
+        classes=card.classes,
         preprocess={key: stored[key] for key in (*_PREPROCESS, *chosen)},
     )
 
