@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
