@@ -19,7 +19,6 @@ from db.records import CellClass
 from worker.bench.report import Measured, machine, measured
 from worker.bench.slides import Progress
 from worker.cells import preprocess
-from worker.cells.find import LEARNED_HALO_PX
 from worker.cells.instances import cells_of
 from worker.cells.learned import predict_maps
 from worker.cells.segment import CellMask, fit_stain, segment
@@ -27,6 +26,7 @@ from worker.config import WorkerSettings
 from worker.drawing.smear import SmearSpec, draw_smear
 from worker.geometry import Box
 from worker.nets.hybrid import FULL, IMAGENET_MEAN, IMAGENET_STD, Hybrid
+from worker.nets.reach import LEARNED_HALO_PX
 from worker.nets.segmenters import Segmenter, load_segmenter
 
 _CORE_PX = 1024

@@ -6,13 +6,12 @@ from worker.cells.instances import cells_of
 from worker.cells.learned import predict_maps
 from worker.cells.segment import CellMask, segment
 from worker.cells.stain import Pixels, StainFit
+from worker.nets.reach import LEARNED_HALO_PX
 from worker.nets.segmenter_cards import CLASSICAL
 from worker.nets.segmenters import Segmenter
 
 CLASSICAL_HALO_PX = 128
 """32 µm at 0.25 µm/px: wider than the largest cell plus everything that a step looks at around a pixel."""
-LEARNED_HALO_PX = 192
-"""48 µm: the network looks up to 26 µm around a pixel of a cell that reaches up to 18 µm from its middle."""
 
 
 def find_cells(tile_rgb: Pixels, stain: StainFit, mpp_um: float, segmenter: Segmenter | None) -> list[CellMask]:

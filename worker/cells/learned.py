@@ -24,9 +24,10 @@ from worker.cells.redraw import redrawn
 from worker.cells.segment import CellMask
 from worker.cells.stain import Pixels
 from worker.geometry import Box
+from worker.nets.reach import RECEPTIVE_PX, STRIDE_PX
 from worker.nets.segmenter_cards import SegmenterCard
 from worker.nets.segmenters import Segmenter
-from worker.nets.segnet import CELL, DEPTH, NUCLEUS, RECEPTIVE_PX, STRIDE_PX
+from worker.nets.segnet import CELL, DEPTH, NUCLEUS
 
 WINDOW_PX = 2048
 """Larger pictures are taken in squares of this side, with a margin around each."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from worker.nets import card_files
 from worker.nets.card_files import Files, Kind
+from worker.nets.reach import CELL_REACH_UM, LEARNED_HALO_PX, MOST_LEVELS, RECEPTIVE_PX
 
 SEGNET = "segnet-unet"
 DEFAULT = "segnet-2026-11"
@@ -56,8 +57,10 @@ def _check(card: SegmenterCard) -> None:
         raise ValueError(f"{CLASSICAL!r} is the segmenter without weights")
     if len(card.mean) != 3 or len(card.std) != 3 or min(card.std) <= 0:
         raise ValueError("mean and std need three values each, std above zero")
-    if len(card.widths) < 2 or min(card.widths) < 1 or card.mpp_um <= 0:
-        raise ValueError("widths must be two or more positive numbers, mpp_um positive")
+    if not 2 <= len(card.widths) <= MOST_LEVELS or min(card.widths) < 1:
+        raise ValueError(f"widths must be two to {MOST_LEVELS} positive numbers")
+    if card.mpp_um * (LEARNED_HALO_PX - RECEPTIVE_PX) < CELL_REACH_UM:
+        raise ValueError(f"at {card.mpp_um:g} µm/px the {LEARNED_HALO_PX} px around a tile do not show its cells")
     if not (0 < card.cell_above < 1 and 0 < card.nucleus_above < 1):
         raise ValueError("cell_above and nucleus_above lie between 0 and 1")
 

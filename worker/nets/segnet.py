@@ -2,7 +2,7 @@
 
 Pixels are folded four to one before the first convolution and unfolded behind the last (Shi et al. 2016), so that it
 works at half the resolution and still draws outlines at the full one. Its receptive field is bounded, which the
-counting rests on: a pixel's result is decided by what lies within RECEPTIVE_PX of it.
+counting rests on: a pixel's result is decided by what lies within RECEPTIVE_PX (worker/nets/reach.py) of it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ WIDTHS = (24, 48, 80, 112)
 """Channels at 2, 4, 8 and 16 times the input's pixel."""
 CELL, NUCLEUS, DEPTH = 0, 1, 2
 """Planes of the result: logit of a nucleated cell's whole body, logit of its nucleus, depth in µm."""
-STRIDE_PX = 16
-RECEPTIVE_PX = 104
-"""No pixel further away than this, in rows or columns, has a part in a result; 26 µm at 0.25 µm/px."""
 _HEADS = 3
 
 

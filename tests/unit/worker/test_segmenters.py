@@ -1,3 +1,6 @@
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +12,11 @@ from worker.errors import ModelError
 from worker.nets import segmenter_cards
 from worker.nets.card_files import write_card
 from worker.nets.cards import MODEL, describe
+from worker.nets.reach import MOST_LEVELS, RECEPTIVE_PX, STRIDE_PX
 from worker.nets.registry import load
 from worker.nets.segmenter_cards import SEGMENTER
 from worker.nets.segmenters import load_segmenter
-from worker.nets.segnet import RECEPTIVE_PX, STRIDE_PX, SegNet, fold
+from worker.nets.segnet import SegNet, fold
 
 
 def test_a_segmenter_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -37,6 +41,32 @@ def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
     write_card(SEGMENTER, replace(files.card, widths=(8, 12)), files.weights.with_suffix(".json"))
     with pytest.raises(ModelError, match="does not fit its card"):
         load_segmenter("tiny-segmenter", tmp_path, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"widths": [8]}, "widths"),
+        ({"widths": [8, 8, 12, 12, 16]}, "two to 4"),
+        ({"widths": [8, 0]}, "widths"),
+        ({"mpp_um": 0.2}, "192 px around a tile"),
+        ({"mpp_um": -0.25}, "192 px around a tile"),
+        ({"cell_above": 1.0}, "cell_above"),
+    ],
+)
+def test_a_card_of_what_could_not_be_counted_with_is_refused(
+    tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    path = write_tiny_segmenter(tmp_path).weights.with_suffix(".json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ModelError, match=said):
+        segmenter_cards.find("tiny-segmenter", tmp_path)
+
+
+def test_a_segmenter_is_described_without_torch() -> None:
+    program = "import sys; import worker.nets.segmenter_cards; print('torch' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"
 
 
 def test_a_model_brings_its_segmenter_and_no_other(tmp_path: Path) -> None:
@@ -78,7 +108,7 @@ def test_a_folded_network_says_the_same() -> None:
 def test_nothing_beyond_the_receptive_radius_has_a_part_in_a_pixel() -> None:
     """By the gradient, with all weights positive so that no path cancels another, for every phase of the stride."""
     torch.manual_seed(4)
-    net = SegNet((2, 2, 2, 2)).eval()
+    net = SegNet((2,) * MOST_LEVELS).eval()
     with torch.no_grad():
         for weight in net.parameters():
             weight.abs_()

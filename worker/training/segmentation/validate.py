@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worker.nets.segnet import CELL, NUCLEUS, STRIDE_PX, SegNet
+from worker.nets.reach import STRIDE_PX
+from worker.nets.segnet import CELL, NUCLEUS, SegNet
 from worker.training.segmentation.data import Field, Pixels
 
 MEAN, STD = (0.76, 0.66, 0.72), (0.18, 0.22, 0.16)

@@ -15,9 +15,10 @@ from worker.cells.segment import CellMask
 from worker.cells.stain import Pixels
 from worker.drawing.smear import SmearSpec, draw_smear
 from worker.errors import ModelError
+from worker.nets.reach import RECEPTIVE_PX
 from worker.nets.segmenter_cards import DEFAULT, SegmenterCard
 from worker.nets.segmenters import Segmenter, load_segmenter, ready
-from worker.nets.segnet import RECEPTIVE_PX, WIDTHS, SegNet
+from worker.nets.segnet import WIDTHS, SegNet
 
 CPU = torch.device("cpu")
 CARD = SegmenterCard(
