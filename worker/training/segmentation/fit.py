@@ -46,7 +46,7 @@ def train_segmenter(training: Training, tell: loop.Tell) -> Files[SegmenterCard]
     """Train, or go on where a training in the work folder stopped; write the weights with both cards beside them.
 
     Raises:
-        BadRequestError: when the data holds no known set, or the work folder a training with another recipe.
+        BadRequestError: when the data holds no known set, or the work folder a training of something else.
     """
     try:
         found = parts([*read_all(training.data, training.leave_out), *drawn_fields(_DRAWN_SMEARS, _DRAWN_SEED)])

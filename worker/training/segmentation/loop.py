@@ -5,9 +5,11 @@ The state after each round is kept as safetensors and JSON; a run that is starte
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -27,6 +29,14 @@ from worker.training.segmentation.targets import targets
 from worker.training.segmentation.validate import score, to_tensor, validate
 
 Tell = Callable[[str], None]
+
+_OTHER = {
+    "recipe": "another recipe",
+    "train": "other fields to train on",
+    "val": "other fields to validate on",
+    "initial": "other initial weights",
+}
+"""What a training is of, and how it is said that a folder holds one of something else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +81,17 @@ class _State:
     mean_net: AveragedModel
     adam: torch.optim.AdamW
     history: list[dict[str, Any]]
+    origin: Mapping[str, Any]  # what the training is of, by the keys of _OTHER
 
 
 def fit(train: Sequence[Field], val: Sequence[Field], recipe: Recipe, place: Place, tell: Tell) -> SegNet:
     """Return the averaged network of the best round on `val`; keep state in the folder, tell of each round.
 
-    Raises ValueError when the folder holds a training with another recipe.
+    Raises ValueError when the folder holds a training with another recipe, of other fields or from other weights.
     """
     folder, where = place.folder, place.device
     folder.mkdir(parents=True, exist_ok=True)
-    state = _resumed(recipe, place)
+    state = _resumed(recipe, place, _origin(train, val, recipe, place))
     by_source = {name: [f for f in train if f.source == name] for name in sorted({f.source for f in train})}
     while len(state.history) < recipe.rounds:
         started = time.monotonic()
@@ -90,8 +101,8 @@ def fit(train: Sequence[Field], val: Sequence[Field], recipe: Recipe, place: Pla
         best_before = max((h["score"] for h in state.history), default=0.0)
         state.history.append({"loss": round(loss, 4), "score": round(score(dice), 5), "dice": dice})
         if state.history[-1]["score"] >= best_before:
-            save_file(mean_net.state_dict(), folder / "best.safetensors")
-        _keep(state, recipe, folder)
+            _save(mean_net.state_dict(), folder / "best.safetensors")
+        _keep(state, folder)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in dice.items())
         tell(f"{len(state.history)}/{recipe.rounds}  loss {loss:.3f}  {time.monotonic() - started:.0f} s  {shown}")
     net = SegNet(recipe.widths)
@@ -146,7 +157,20 @@ def _on_cpu(state: _State, recipe: Recipe) -> SegNet:
     return net.eval()
 
 
-def _resumed(recipe: Recipe, place: Place) -> _State:
+def _origin(train: Sequence[Field], val: Sequence[Field], recipe: Recipe, place: Place) -> dict[str, Any]:
+    """Return, as JSON keeps it, what a training is of: a state may only be gone on with where all of it is the same."""
+    initial = save(dict(place.initial)) if place.initial is not None else b""
+    parts = {"train": _names_digest(train), "val": _names_digest(val), "initial": hashlib.sha256(initial).hexdigest()}
+    return {"recipe": json.loads(json.dumps(asdict(recipe))), **parts}
+
+
+def _names_digest(fields: Sequence[Field]) -> str:
+    """Return the SHA-256 of the fields' names in their order, by which training pictures are drawn."""
+    names = [f"{one.source}/{one.group}/{one.name}" for one in fields]
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
+
+
+def _resumed(recipe: Recipe, place: Place, origin: Mapping[str, Any]) -> _State:
     folder = place.folder
     torch.manual_seed(recipe.seed)
     net = SegNet(recipe.widths)
@@ -155,36 +179,50 @@ def _resumed(recipe: Recipe, place: Place) -> _State:
     net = net.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     adam = torch.optim.AdamW(net.parameters(), lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
     mean_net = AveragedModel(net, use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))  # type: ignore[no-untyped-call]
-    state = _State(net=net, mean_net=mean_net, adam=adam, history=[])
+    state = _State(net=net, mean_net=mean_net, adam=adam, history=[], origin=origin)
     if not (folder / "state.json").is_file():
         return state
     kept = json.loads((folder / "state.json").read_text())
-    if kept["recipe"] != json.loads(json.dumps(asdict(recipe))):
-        raise ValueError(f"{folder} holds a training with another recipe: name another folder, or remove it")
+    if other := [words for key, words in _OTHER.items() if kept.get(key) != origin[key]]:
+        raise ValueError(f"{folder} holds a training with {', '.join(other)}: name another folder, or remove it")
     tensors = load_file(folder / f"state-{len(kept['history'])}.safetensors")
     net.load_state_dict(_under(tensors, "net."))
     mean_net.load_state_dict(_under(tensors, "mean."))
-    moments = _under(tensors, "adam.")
-    for index, parameter in enumerate(net.parameters()):
-        adam.state[parameter] = {key: moments[f"{index}.{key}"].clone() for key in ("step", "exp_avg", "exp_avg_sq")}
+    restore(adam, _under(tensors, "adam."))
     state.history = kept["history"]
     return state
 
 
-def _keep(state: _State, recipe: Recipe, folder: Path) -> None:
+def restore(adam: torch.optim.Optimizer, kept: Mapping[str, Tensor]) -> None:
+    """Give an optimizer its state, kept under INDEX.KEY: moments go where their parameter lies, counts stay."""
+    state: dict[int, dict[str, Tensor]] = defaultdict(dict)
+    for key, value in kept.items():
+        index, name = key.split(".")
+        state[int(index)][name] = value.clone()
+    adam.load_state_dict(adam.state_dict() | {"state": state})
+
+
+def _keep(state: _State, folder: Path) -> None:
     """Write the state; the JSON names the round whose tensors belong to it, so that a kill leaves a whole state."""
     tensors = {f"net.{k}": v for k, v in state.net.state_dict().items()}
     tensors |= {f"mean.{k}": v for k, v in state.mean_net.state_dict().items()}
     for index, parameter in enumerate(state.net.parameters()):
         tensors |= {f"adam.{index}.{k}": v for k, v in state.adam.state[parameter].items()}
     number = len(state.history)
-    save_file(
+    _save(
         {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, folder / f"state-{number}.safetensors"
     )
     staged = folder / "state.part"
-    staged.write_text(json.dumps({"recipe": asdict(recipe), "history": state.history}))
+    staged.write_text(json.dumps({**state.origin, "history": state.history}))
     staged.replace(folder / "state.json")
     (folder / f"state-{number - 1}.safetensors").unlink(missing_ok=True)
+
+
+def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors whole or not at all."""
+    staged = path.with_suffix(".part")
+    save_file(dict(tensors), staged)
+    staged.replace(path)
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
