@@ -119,23 +119,31 @@ def read_card(kind: Kind[C], path: Path) -> C:
 
 def write_card(kind: Kind[C], card: C, path: Path) -> None:
     """Write a card as JSON; raises ModelError when it would not be read back."""
-    try:
-        _check(kind, card)
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"card {card.name!r}: {error}") from error
-    path.write_text(json.dumps(asdict(card), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(_as_json(kind, card), encoding="utf-8")
 
 
 def write_files(kind: Kind[C], card: C, content: bytes, folder: Path) -> Files[C]:
-    """Write NAME.safetensors and NAME.json; the weights land before the card, each whole or not at all."""
+    """Write NAME.safetensors and NAME.json; the weights land before the card, each whole or not at all.
+
+    Raises ModelError when the card would not be read back; what lies in the folder is left as it is then.
+    """
+    stored = _as_json(kind, card)
     folder.mkdir(parents=True, exist_ok=True)
     weights, card_file = folder / f"{card.name}.safetensors", folder / f"{card.name}.json"
     staged = folder / f".{card.name}.part"
     staged.write_bytes(content)
     staged.replace(weights)
-    write_card(kind, card, staged)
+    staged.write_text(stored, encoding="utf-8")
     staged.replace(card_file)
     return Files(card=card, weights=weights)
+
+
+def _as_json(kind: Kind[C], card: C) -> str:
+    try:
+        _check(kind, card)
+        return json.dumps(asdict(card), indent=1, ensure_ascii=False) + "\n"
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"card {card.name!r}: {error}") from error
 
 
 def _check(kind: Kind[C], card: C) -> None:

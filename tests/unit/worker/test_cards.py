@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.models import CLASSES, write_tiny_model
 from worker.errors import ModelError
-from worker.nets.card_files import read_card, verified_bytes, write_card
+from worker.nets.card_files import read_card, verified_bytes, write_card, write_files
 from worker.nets.cards import MODEL, STAIN_ANCHORS, Card, describe, find, names
 
 
@@ -127,3 +127,15 @@ def test_a_segmenter_is_named_with_the_hash_of_its_weights(tmp_path: Path) -> No
     card = replace(write_tiny_model(tmp_path).card, segmenter="segnet")
     with pytest.raises(ModelError, match="SHA-256"):
         write_card(MODEL, card, tmp_path / "tiny.json")
+
+
+@pytest.mark.parametrize("change", [{"std": (0.0, 1.0, 1.0)}, {"figures": {"recall": object()}}])
+def test_weights_with_a_card_that_is_refused_leave_nothing_behind(tmp_path: Path, change: dict[str, object]) -> None:
+    before = write_tiny_model(tmp_path)
+    content = before.weights.read_bytes()
+    with pytest.raises(ModelError, match="card 'tiny'"):
+        write_files(MODEL, replace(before.card, **change), b"other weights", tmp_path)  # type: ignore[arg-type]
+    assert before.weights.read_bytes() == content
+    with pytest.raises(ModelError, match="card 'x'"):
+        write_files(MODEL, _card(**change), b"weights", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
