@@ -24,9 +24,13 @@ class Targets:
 
 
 def targets(canvas: Canvas) -> Targets:
-    """Return cell and nucleus as 0 or 1 and the depth in µm; depth is known in known cells and outside all cells."""
+    """Return cell and nucleus as 0 or 1 and the depth in µm.
+
+    Depth is known in cells of known extent and outside all cells, but nowhere that the cell plane is unknown: on the
+    seams of a mosaic.
+    """
     values = np.stack([canvas.cell == 1, canvas.nucleus == 1, depth_um(canvas.instance)]).astype(np.float32)
-    deep = (canvas.instance > 0) | (canvas.cell == 0)
+    deep = ((canvas.cell == 1) & (canvas.instance > 0)) | (canvas.cell == 0)
     known = np.stack([canvas.cell >= 0, canvas.nucleus >= 0, deep]).astype(np.float32)
     return Targets(values=values, known=known)
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.annotated import write_sets
 from worker.training.segmentation import canvas, data
-from worker.training.segmentation.data import Field
+from worker.training.segmentation.data import UNKNOWN, Field
+from worker.training.segmentation.targets import targets
 
 SHARES = {"wbcseg_d1_jiangxi": 1.0, "bccd_fields": 1.0, "segpc_mm_512": 1.0}
 
@@ -45,3 +46,15 @@ def test_cells_are_laid_against_others(fields: dict[str, list[Field]]) -> None:
     assert max(len(np.unique(one.instance)) - 1 for one in drawn) > 4
     left, right = zip(*((one.instance[:, :-1], one.instance[:, 1:]) for one in drawn), strict=True)
     assert any(((a != b) & (a > 0) & (b > 0)).any() for a, b in zip(left, right, strict=True))
+
+
+def test_nothing_is_known_on_the_seams_of_a_mosaic(fields: dict[str, list[Field]]) -> None:
+    """Neither cell nor depth, though the cells of the four pictures reach into the seams."""
+    alone = {"wbcseg_d1_jiangxi": fields["wbcseg_d1_jiangxi"]}
+    drawn = [canvas.draw(alone, SHARES, np.random.default_rng(seed)) for seed in range(20)]
+    seams = [one.cell == UNKNOWN for one in drawn]
+    assert any((one.instance[seam] > 0).any() for one, seam in zip(drawn, seams, strict=True))
+    for one, seam in zip(drawn, seams, strict=True):
+        known = targets(one).known
+        assert not known[0][seam].any()
+        assert not known[2][seam].any()
