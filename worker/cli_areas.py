@@ -7,10 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import typer
 
-from worker.cli_files import expanded, outputs
+from worker.cli_files import expanded, made, outputs, printable, write_png
 from worker.cli_pictures import QUARANTINED, opened, refusal, refusal_line
 from worker.errors import BadSlideError
 from worker.outputs.overlay import SIDE_PX, picture_of
@@ -39,13 +38,14 @@ def areas(
     Writes DIR/<name>.areas.png for each; what is no smear, or cannot be read, gets its reason, and the exit code is 3.
     """
     files = expanded(images)
-    out.mkdir(parents=True, exist_ok=True)
+    pictures = outputs(files, out, ".areas.png")
+    made(out)
     answers = []
-    for image, picture in zip(files, outputs(files, out, ".areas.png"), strict=True):
+    for image, picture in zip(files, pictures, strict=True):
         answers.append({"file": str(image), **_look(image, picture, mpp, is_smear=smear)})
         if not as_json:
-            typer.echo(_line(answers[-1]))
-    typer.echo(json.dumps(answers, ensure_ascii=False, indent=1) if as_json else NOTICE)
+            typer.echo(printable(_line(answers[-1])))
+    typer.echo(printable(json.dumps(answers, ensure_ascii=False, indent=1)) if as_json else NOTICE)
     if any(answer["error_code"] for answer in answers):
         raise typer.Exit(QUARANTINED)
 
@@ -58,7 +58,7 @@ def _look(image: Path, picture: Path, mpp: float | None, *, is_smear: bool) -> d
             seen = surveyed(reader, told, overview_px=2 * SIDE_PX)
     except BadSlideError as refused:
         return _refused(refused, None)
-    cv2.imwrite(str(picture), picture_of(seen)[..., ::-1])
+    write_png(picture, picture_of(seen)[..., ::-1])
     if isinstance(seen.found, BadSlideError):
         return _refused(seen.found, picture)
     return _counted(seen.found, picture)

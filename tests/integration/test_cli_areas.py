@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -79,3 +80,31 @@ def test_images_of_one_name_do_not_take_each_others_place(tmp_path: Path) -> Non
 def test_a_file_that_is_not_there_is_a_wrong_call(tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match="no such file"):
         run(tmp_path / "absent.svs", "--out", tmp_path)
+
+
+def test_a_picture_is_not_replaced_by_the_drawing_of_another(tmp_path: Path) -> None:
+    for name in ("one.png", "one.areas.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((400, 500, 3), 240, np.uint8))
+    before = (tmp_path / "one.areas.png").read_bytes()
+    with pytest.raises(BadRequestError, match=r"would replace the image .*one\.areas\.png"):
+        run(tmp_path, "--out", tmp_path, "--mpp", 0.25)
+    assert (tmp_path / "one.areas.png").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_drawing_that_cannot_be_written_is_not_passed_over(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "one.png"), np.full((400, 500, 3), 240, np.uint8))
+    (tmp_path / "out" / "one.areas.png").mkdir(parents=True)
+    with pytest.raises(BadRequestError, match=r"one\.areas\.png cannot be written"):
+        run(tmp_path / "one.png", "--out", tmp_path / "out", "--mpp", 0.25)
+
+
+def test_a_name_that_is_not_utf_8_is_drawn_like_any_other(tmp_path: Path) -> None:
+    name = os.fsdecode(b"gr\xfcn")
+    shown, content = cv2.imencode(".png", np.full((400, 500, 3), 240, np.uint8))
+    assert shown
+    (tmp_path / f"{name}.png").write_bytes(content.tobytes())
+    code, said = run(tmp_path, "--out", tmp_path / "out", "--mpp", 0.25, "--json")
+    (answer,) = json.loads(said)
+    assert (code, Path(answer["picture"])) == (3, tmp_path / "out" / f"{name}.areas.png")
+    assert Path(answer["picture"]).is_file()
