@@ -22,7 +22,7 @@ class SchedulerSettings(BaseSettings):
     """Specimen of a new lab's slides when neither sidecar nor command says otherwise."""
     site_mpp_um: float | None = Field(default=None, gt=0)
     """Scale of slides that state none, when all of the site's images come from one camera."""
-    model: str = "hybrid-quarter"
+    model: str = "hybrid-quarter-2"
     """Name of the model version that new slides are read with."""
     rule: str = "marrowline-2026.1"
     """Name of the rule set that a new lab's patients are judged by."""

@@ -8,16 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from db.records import NOT_COUNTED, CellClass
 from worker.cells.learned import picture_cells, picture_maps, predict_maps, segment_image
 from worker.cells.maps import Maps
 from worker.cells.segment import CellMask
 from worker.cells.stain import Pixels
-from worker.drawing.smear import SmearSpec, draw_smear
-from worker.errors import ModelError
 from worker.nets.reach import RECEPTIVE_PX
-from worker.nets.segmenter_cards import DEFAULT, SegmenterCard
-from worker.nets.segmenters import Segmenter, load_segmenter, ready
+from worker.nets.segmenter_cards import SegmenterCard
+from worker.nets.segmenters import Segmenter, ready
 from worker.nets.segnet import WIDTHS, SegNet
 
 CPU = torch.device("cpu")
@@ -219,27 +216,3 @@ def test_the_edge_of_an_even_picture_cannot_be_seen() -> None:
     small, large = picture_maps(even[:64, :80], seeded()), picture_maps(even, seeded())
     assert np.array_equal(planes(small), planes(large)[:, :64, :80])
     assert not np.array_equal(planes(predict_maps(even[:64, :80], seeded())), planes(small))
-
-
-def shipped() -> Segmenter:
-    try:
-        return load_segmenter(DEFAULT, device="cpu")
-    except ModelError as error:
-        pytest.skip(f"the shipped segmenter is not installed: {error}")
-
-
-def test_the_shipped_segmenter_counts_touching_cells_within_5_percent() -> None:
-    segmenter = shipped()
-    spec = SmearSpec(
-        width_px=800,
-        height_px=800,
-        mpp_um=0.25,
-        seed=31,
-        composition={kind: 5 for kind in CellClass if kind not in NOT_COUNTED},
-        touching=1.0,
-        clump_sizes={2: 1, 3: 1, 4: 1, 5: 1},
-    )
-    smear = draw_smear(spec)
-    found, _ = segment_image(smear.rgb, 0.25, segmenter)
-    hit = np.unique(found[smear.cells > 0])
-    assert np.count_nonzero(hit) == pytest.approx(len(smear.truth), rel=0.05)
