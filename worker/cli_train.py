@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 
 from worker.errors import BadRequestError
+from worker.nets.card_files import NAME
+from worker.nets.segmenter_cards import CLASSICAL
 from worker.outputs.panel import NOTICE
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def segmenter(
         Path | None, typer.Option(metavar="FILE", help="JSON that changes the recipe: rounds, peak_lr, shares, …")
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of 200 steps; each is validated and kept.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="What weights and training pictures are drawn by.")] = None,
     init: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights to begin with instead of random ones.")
     ] = None,
@@ -49,10 +52,10 @@ def segmenter(
 ) -> None:
     """Train the segmenter on the sets below DIR that it knows, and on drawn smears.
 
-    Writes the weights, NAME.json and NAME.md; the state is kept in FILE.training until then.
+    Writes the weights, NAME.json and NAME.md. The state and the figures of each round are kept in NAME.training, and
+    stay there: remove that folder when nothing is to go on from it.
     """
-    if out.suffix != ".safetensors":
-        raise BadRequestError(f"{out}: a weight file is named NAME.safetensors")
+    _check_name(out)
     from worker.training.segmentation.fit import Training, known_sets, train_segmenter  # noqa: PLC0415 - loads torch
 
     if unknown := sorted(set(leave_out or ()) - set(known_sets())):
@@ -64,7 +67,7 @@ def segmenter(
         leave_out=tuple(leave_out or ()),
         device=device,
         initial=init,
-        recipe=_recipe(recipe, rounds),
+        recipe=_recipe(recipe, rounds=rounds, seed=seed),
     )
     console = Console(stderr=True)
     with console.status("training"):
@@ -72,7 +75,17 @@ def segmenter(
     typer.echo(f"{files.weights}: {files.weights.stat().st_size} bytes, SHA-256 {files.card.weights_sha256}\n{NOTICE}")
 
 
-def _recipe(file: Path | None, rounds: int | None) -> Recipe:
+def _check_name(out: Path) -> None:
+    """Raise BadRequestError unless the weights may be called so, which else would be found after the training."""
+    if out.suffix != ".safetensors":
+        raise BadRequestError(f"{out}: a weight file is named NAME.safetensors")
+    if not NAME.fullmatch(out.stem):
+        raise BadRequestError(f"{out}: {out.stem!r} is no segmenter name: use letters a-z, digits, '.', '_' and '-'")
+    if out.stem == CLASSICAL:
+        raise BadRequestError(f"{out}: {CLASSICAL!r} is the segmenter without weights")
+
+
+def _recipe(file: Path | None, **given: int | None) -> Recipe:
     """Return the recipe with what a file and the command line change of it; BadRequestError for what it has not."""
     from worker.training.segmentation.loop import Recipe  # noqa: PLC0415 - loads torch
 
@@ -87,6 +100,6 @@ def _recipe(file: Path | None, rounds: int | None) -> Recipe:
                 )
         except (OSError, ValueError, TypeError) as error:
             raise BadRequestError(f"{file} is not a recipe: {error}") from error
-    if rounds is not None:
-        changes["rounds"] = rounds
-    return Recipe(**{key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()})
+    changes |= {key: value for key, value in given.items() if value is not None}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
+    return Recipe(**values)

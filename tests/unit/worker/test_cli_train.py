@@ -3,10 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from worker.cli_train import train
 from worker.errors import BadRequestError
+from worker.training.segmentation import fit
 
 
 def run(*args: object) -> None:
@@ -31,10 +33,38 @@ def test_a_recipe_that_cannot_be_meant_is_refused(tmp_path: Path, recipe: str, w
 
 
 def test_wrong_calls_name_what_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(BadRequestError, match="NAME.safetensors"):
+    with pytest.raises(BadRequestError, match=r"NAME\.safetensors"):
         run("--data", tmp_path, "--out", tmp_path / "x.pth")
     out = tmp_path / "x.safetensors"
     with pytest.raises(BadRequestError, match="no set is called nothing: known are wbcseg_d1_jiangxi"):
         run("--data", tmp_path, "--out", out, "--leave-out", "nothing")
     with pytest.raises(BadRequestError, match="holds none of"):
         run("--data", tmp_path, "--out", out, "--rounds", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("My Net.safetensors", "'My Net' is no segmenter name"),
+        (f"{'x' * 65}.safetensors", "is no segmenter name"),
+        ("classical.safetensors", "'classical' is the segmenter without weights"),
+    ],
+)
+def test_a_name_that_weights_cannot_have_is_refused_before_the_training(tmp_path: Path, name: str, what: str) -> None:
+    """The folder holds no data, which is found right after."""
+    with pytest.raises(BadRequestError, match=what):
+        run("--data", tmp_path, "--out", tmp_path / name)
+
+
+def test_the_command_line_has_the_last_word_on_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[fit.Training] = []
+
+    def remember(training: fit.Training, _: object) -> None:
+        asked.append(training)
+        raise typer.Exit
+
+    monkeypatch.setattr(fit, "train_segmenter", remember)
+    (tmp_path / "recipe.json").write_text('{"seed": 1, "rounds": 2, "batch": 3}')
+    run("--data", tmp_path, "--out", tmp_path / "x.safetensors", "--recipe", tmp_path / "recipe.json", "--seed", 0)
+    recipe = asked[0].recipe
+    assert (recipe.seed, recipe.rounds, recipe.batch) == (0, 2, 3)
