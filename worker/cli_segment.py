@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import cv2
 import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from worker.cli_files import expanded, outputs
+from worker.cli_files import expanded, made, outputs, printable, write_png
 from worker.cli_pictures import QUARANTINED, opened, refusal, refusal_line
 from worker.config import WorkerSettings
 from worker.errors import BadSlideError
@@ -23,10 +23,11 @@ from worker.geometry import Box
 from worker.nets.segmenter_cards import CLASSICAL, DEFAULT
 from worker.outputs.panel import NOTICE
 from worker.slides import red_cell_scale
-from worker.slides.scale import Scale, resolve
+from worker.slides.scale import Scale, WorkingPlane, plane_for, resolve
 
 if TYPE_CHECKING:
     from worker.slides.reader import SlideReader
+    from worker.slides.slide import SlideInfo
 
 Labels = NDArray[np.int32]
 Segment = Callable[[NDArray[np.uint8], float], tuple[Labels, Labels]]
@@ -34,6 +35,14 @@ Segment = Callable[[NDArray[np.uint8], float], tuple[Labels, Labels]]
 _MOST_PX = 100_000_000
 _BLOCK_PX = 4096
 _MOST_LABELS = 65_535
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A segmenter, and the µm/px to which it brings a picture."""
+
+    segment: Segment
+    mpp_um: float
 
 
 def segment(
@@ -59,43 +68,45 @@ def segment(
     one number. What cannot be read gets its reason, and the exit code is 3.
     """
     files = expanded(images)
-    find = _segment_with(segmenter, device)
-    out.mkdir(parents=True, exist_ok=True)
-    answers = []
     pairs = list(zip(files, outputs(files, out, ".png"), strict=True))
+    chosen = _chosen(segmenter, device)
+    made(out)
+    answers = []
     shown = Console(stderr=True)
     for image, mask in track(pairs, "segmenting", console=shown, disable=len(pairs) < 2 or not shown.is_terminal):
-        answers.append({"file": str(image), **_one(image, mask, find, mpp=mpp, nuclei=nuclei)})
+        answers.append({"file": str(image), **_one(image, mask, chosen, mpp=mpp, nuclei=nuclei)})
         if not as_json:
-            typer.echo(_line(answers[-1]))
-    typer.echo(json.dumps(answers, ensure_ascii=False, indent=1) if as_json else NOTICE)
+            typer.echo(printable(_line(answers[-1])))
+    typer.echo(printable(json.dumps(answers, ensure_ascii=False, indent=1)) if as_json else NOTICE)
     if any(answer["error_code"] for answer in answers):
         raise typer.Exit(QUARANTINED)
 
 
-def _segment_with(name: str, device: str) -> Segment:
+def _chosen(name: str, device: str) -> Chosen:
     if name == CLASSICAL:
-        from worker.training.segmentation.baseline import classical  # noqa: PLC0415 - no torch for it
+        from worker.training.segmentation.baseline import WORK_MPP_UM, classical  # noqa: PLC0415 - no torch for it
 
-        return classical
+        return Chosen(segment=classical, mpp_um=WORK_MPP_UM)
     from worker.cells.learned import segment_image  # noqa: PLC0415 - loads torch
     from worker.nets.segmenters import load_segmenter  # noqa: PLC0415
 
     loaded = load_segmenter(name, WorkerSettings().models_dir, device)
-    return lambda rgb, mpp_um: segment_image(rgb, mpp_um, loaded)
+    return Chosen(segment=lambda rgb, mpp_um: segment_image(rgb, mpp_um, loaded), mpp_um=loaded.card.mpp_um)
 
 
-def _one(image: Path, mask: Path, find: Segment, *, mpp: float | None, nuclei: bool) -> dict[str, Any]:
+def _one(image: Path, mask: Path, chosen: Chosen, *, mpp: float | None, nuclei: bool) -> dict[str, Any]:
     """Segment one image, write its mask and return what the command says of it."""
     try:
         with opened(image) as reader:
             scale = resolve(reader.info, mpp, None, lambda: red_cell_scale.estimate(reader))
+            _refuse_large(plane_for(reader.info, scale, chosen.mpp_um), reader.info)
             rgb = _whole(reader)
-        cells, chromatin = find(rgb, scale.mpp_um)
-        _write(mask, chromatin if nuclei else cells)
+        cells, chromatin = chosen.segment(rgb, scale.mpp_um)
+        drawn = chromatin if nuclei else cells
+        _write(mask, drawn)
     except BadSlideError as refused:
         return {"mask": None, **refusal(refused)}
-    return {"mask": str(mask), "error_code": None, "cells": int(cells.max(initial=0)), **_said(scale)}
+    return {"mask": str(mask), "error_code": None, "cells": _count(drawn), **_said(scale)}
 
 
 def _said(scale: Scale) -> dict[str, Any]:
@@ -104,12 +115,19 @@ def _said(scale: Scale) -> dict[str, Any]:
     return {**said, "mpp_error_um": scale.error_um} if scale.source == "estimated" else said
 
 
+def _refuse_large(plane: WorkingPlane, info: SlideInfo) -> None:
+    """Raise BadSlideError when the picture, or what the segmenter makes of it at its own scale, is too much at once."""
+    cause = f"it measures {info.width_l0} x {info.height_l0} px, more than one mask holds"
+    if info.width_l0 * info.height_l0 <= _MOST_PX:
+        if plane.width_work * plane.height_work <= _MOST_PX:
+            return
+        cause = f"at the segmenter's scale it measures {plane.width_work} x {plane.height_work} px, too many at once"
+    raise BadSlideError("too_large", cause, "Read whole slides with marrowline run; their outlines are in SQL.")
+
+
 def _whole(reader: SlideReader) -> NDArray[np.uint8]:
-    """Return all of level 0 as (H, W, 3) uint8 RGB; raises BadSlideError when that is too much for one picture."""
+    """Return all of level 0 as (H, W, 3) uint8 RGB."""
     width, height = reader.info.width_l0, reader.info.height_l0
-    if width * height > _MOST_PX:
-        cause = f"it measures {width} x {height} px, more than one mask holds"
-        raise BadSlideError("too_large", cause, "Read whole slides with marrowline run; their outlines are in SQL.")
     out = np.empty((height, width, 3), np.uint8)
     for y, x in product(range(0, height, _BLOCK_PX), range(0, width, _BLOCK_PX)):
         box = Box(x=x, y=y, width=min(_BLOCK_PX, width - x), height=min(_BLOCK_PX, height - y))
@@ -120,7 +138,15 @@ def _whole(reader: SlideReader) -> NDArray[np.uint8]:
 def _write(path: Path, labels: Labels) -> None:
     if labels.max(initial=0) > _MOST_LABELS:
         raise BadSlideError("too_many_cells", f"more than {_MOST_LABELS} cells", "Cut the picture into fields.")
-    cv2.imwrite(str(path), labels.astype(np.uint16))
+    write_png(path, labels.astype(np.uint16))
+
+
+def _count(labels: Labels) -> int:
+    """Return how many cells a mask shows: a nucleus of which nothing is left in it leaves its number out."""
+    seen = np.zeros(int(labels.max(initial=0)) + 1, np.bool_)
+    for row in labels:
+        seen[row] = True
+    return int(np.count_nonzero(seen[1:]))
 
 
 def _line(answer: dict[str, Any]) -> str:
