@@ -37,18 +37,21 @@ def contender(text: str) -> Contender:
 
 def loader(models_dir: Path | None, device: str) -> Callable[[str], SegmentFn]:
     """Return what gives a segmenter by its name, ModelError when there are no such weights; each is loaded once."""
-    loaded: dict[str, SegmentFn] = {CLASSICAL: classical}
+    loaded: dict[str, SegmentFn] = {}
 
     def load(name: str) -> SegmentFn:
         if name not in loaded:
-            loaded[name] = _learned(name, models_dir, device)
+            loaded[name] = segment_with(name, models_dir, device)
         return loaded[name]
 
     return load
 
 
-def _learned(name: str, models_dir: Path | None, device: str) -> SegmentFn:
-    # The classical baseline alone is judged without torch.
+def segment_with(name: str, models_dir: Path | None, device: str) -> SegmentFn:
+    """Return the segmenter of a name, the classical one too; raises ModelError when there are no such weights."""
+    if name == CLASSICAL:
+        return classical
+    # The classical segmenter is used without loading torch.
     from worker.cells.learned import segment_image  # noqa: PLC0415
     from worker.nets.segmenters import load_segmenter  # noqa: PLC0415
 

@@ -6,9 +6,8 @@ where every other cell is unannotated). What a set does not say is marked UNKNOW
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from worker.cells.cytoplasm import body_mask
 from worker.cells.nuclei import disc, nucleus_mask
 from worker.cells.preprocess import rescale
 from worker.cells.segment import fit_stain, segment
+from worker.training.segmentation import sets
 
 Pixels = NDArray[np.uint8]
 Known = NDArray[np.int8]
@@ -51,32 +51,18 @@ class Field:
     instance: Labels = field(repr=False)  # (H, W), 1..n where it is known which cell a pixel belongs to, else 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A folder of a collection, its µm/px, and how its pictures are read."""
-
-    folder: str
-    mpp_um: Callable[[Pixels], float]
-    read: Callable[[Pixels, Pixels], tuple[Pixels, Known, Known, Labels]]
-    same_groups_as: str = ""
-    has_bars: bool = False  # pictures are letterboxed
-
-
-def read_source(data: Path, source: Source) -> Iterator[Field]:
-    """Yield the annotated fields of a folder below `data`; raises ValueError when a picture cannot be read."""
-    with (data / source.folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        entries = [entry for entry in csv.DictReader(file) if entry["mask"]]
-    for entry in entries:
-        rgb = _picture(data / source.folder / entry["file"], cv2.IMREAD_COLOR_RGB)
-        mask = _picture(data / source.folder / entry["mask"], cv2.IMREAD_GRAYSCALE)
-        mpp_um = source.mpp_um(rgb)
-        if source.has_bars:
+def read_set(data: Path, fields: sets.FieldSet) -> Iterator[Field]:
+    """Yield the annotated fields of a set below `data`; raises ValueError when a picture cannot be read."""
+    for entry in sets.entries(data, fields):
+        rgb, mask = sets.read_pair(data, fields, entry)
+        mpp_um = sets.mpp_um(fields, rgb.shape[1])
+        if fields.has_bars:
             rgb, mask = without_bars(rgb, mask)
-        pixels, cell, nucleus, instance = source.read(*_at_working_scale(rgb, mask, mpp_um))
+        pixels, cell, nucleus, instance = _READ[fields.known](*_at_working_scale(rgb, mask, mpp_um))
         yield Field(
             name=Path(entry["file"]).stem,
-            source=source.folder,
-            group=f"{source.same_groups_as or source.folder}/{entry['group_id']}",
+            source=fields.folder,
+            group=sets.group_of(fields, entry),
             rgb=pixels,
             cell=cell,
             nucleus=nucleus,
@@ -134,38 +120,20 @@ def plasma_cells(rgb: Pixels, levels: Pixels) -> tuple[Pixels, Known, Known, Lab
     return rgb, cell, nucleus, _components(annotated.astype(np.int8))
 
 
-def _fixed(mpp_um: float) -> Callable[[Pixels], float]:
-    return lambda _: mpp_um
-
-
-def _same_width(rgb: Pixels) -> float:
-    """All segpc fields show the same 83.5 µm of the slide, whatever their pixels."""
-    return 83.5 / int(rgb.shape[1])
-
-
-SOURCES = (
-    Source(folder="wbcseg_d1_jiangxi", mpp_um=_fixed(0.176), read=single_cell),
-    Source(folder="wbcseg_d2_cellavision", mpp_um=_fixed(0.083), read=single_cell),
-    Source(folder="bccd_fields", mpp_um=_fixed(0.073), read=white_cells),
-    Source(folder="segpc_mm_512", mpp_um=_same_width, read=plasma_cells, has_bars=True),
-    Source(folder="segpc_mm_native", mpp_um=_same_width, read=plasma_cells, same_groups_as="segpc_mm_512"),
-)
+_READ = {
+    sets.Known.MIDDLE_CELL: single_cell,
+    sets.Known.EVERY_CELL: white_cells,
+    sets.Known.SOME_CELLS: plasma_cells,
+}
 DRAWN = "drawn"
 
 
 def read_all(data: Path, leave_out: Sequence[str] = ()) -> list[Field]:
     """Return the fields of every known folder below `data` but those left out; ValueError when there are none."""
-    present = [s for s in SOURCES if (data / s.folder / "manifest.csv").is_file() and s.folder not in leave_out]
-    if not present:
-        raise ValueError(f"{data} holds none of {', '.join(s.folder for s in SOURCES)}")
-    return [found for source in present for found in read_source(data, source)]
-
-
-def _picture(path: Path, how: int) -> Pixels:
-    image = cv2.imread(str(path), how)
-    if image is None:
-        raise ValueError(f"{path} is not a readable picture")
-    return np.asarray(image, np.uint8)
+    chosen = [one for one in sets.present(data) if one.folder not in leave_out]
+    if not chosen:
+        raise ValueError(f"{data} holds none of {', '.join(one.folder for one in sets.SETS)}")
+    return [found for one in chosen for found in read_set(data, one)]
 
 
 def _at_working_scale(rgb: Pixels, mask: Pixels, mpp_um: float) -> tuple[Pixels, Pixels]:

@@ -1,6 +1,6 @@
 """Judges segmenters: `python -m worker.training.segmentation.evaluate --data DIR --out DIR`.
 
-DIR holds the public data sets that worker.training.segmentation.fields names; drawn smears are added. Writes
+DIR holds the public data sets that worker.training.segmentation.sets names; drawn smears are added. Writes
 `scores.json`, `table.md` and a panel of best, median and worst field for each data set and segmenter.
 
 A segmenter is NAME, or LABEL=NAME with `{source}` for the data set: `leave-one-out=net-without-{source}` judges each
@@ -24,9 +24,10 @@ from worker.errors import BadRequestError, MarrowlineError
 from worker.nets.segmenter_cards import CLASSICAL, names
 from worker.training.segmentation.contenders import Contender, contender, loader
 from worker.training.segmentation.data import part_of
-from worker.training.segmentation.fields import DRAWN, DRAWN_CLUMPS, SETS, Listed, drawn, listed
+from worker.training.segmentation.fields import DRAWN, DRAWN_CLUMPS, Listed, drawn, listed
 from worker.training.segmentation.overlays import Pixels, Shown, chosen, panel, write_panel
 from worker.training.segmentation.scores import SegmentFn, SourceScore, score_source
+from worker.training.segmentation.sets import SETS, present
 from worker.training.segmentation.tables import to_json, to_markdown
 
 ALL = "all"
@@ -56,7 +57,7 @@ def fields_of(data: Path, part: str, *, only: Sequence[str] = (), smears: int = 
 
     Raises BadRequestError when a source of `only` is unknown or absent, or no field is left.
     """
-    found = {one.folder: listed(data, one) for one in SETS if (data / one.folder / "manifest.csv").is_file()}
+    found = {one.folder: listed(data, one) for one in present(data)}
     if part != ALL:
         found = {source: [one for one in fields if part_of(one.group) == part] for source, fields in found.items()}
     found |= {source: drawn(source, smears) for source in (DRAWN, DRAWN_CLUMPS)}

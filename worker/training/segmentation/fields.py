@@ -5,10 +5,8 @@ Training sees the same sets at the working resolution; a judge must not resample
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +17,8 @@ from numpy.typing import NDArray
 from db.records import NOT_COUNTED, CellClass
 from worker.drawing.smear import SmearSpec, draw_smear
 from worker.training.segmentation.metrics import Mask
+from worker.training.segmentation.sets import FieldSet, entries, group_of, mpp_um, read_pair
+from worker.training.segmentation.sets import Known as Known  # noqa: PLC0414 - the judging modules take it from here
 
 Pixels = NDArray[np.uint8]
 Truth = NDArray[np.int32]
@@ -30,35 +30,6 @@ _SEEDS_FROM = 8_500_000
 _PX_PER_CELL = 190
 """Side of the square that a drawn cell has to itself."""
 _KINDS = tuple(kind for kind in CellClass if kind not in NOT_COUNTED)
-
-
-class Known(StrEnum):
-    """Which cells of a field are outlined."""
-
-    EVERY_CELL = "every cell"
-    MIDDLE_CELL = "the middle cell"  # others may reach in from the rim
-    SOME_CELLS = "some cells"  # touching ones as one
-
-
-@dataclass(frozen=True, kw_only=True)
-class FieldSet:
-    """A folder of annotated fields and how they are read."""
-
-    folder: str
-    known: Known
-    mpp_um: float | None = None
-    width_um: float | None = None  # of what every field shows, where its fields differ in µm/px
-    nuclei: bool = False  # whether nuclei are outlined as well
-    same_groups_as: str = ""  # another folder with the same groups
-
-
-SETS = (
-    FieldSet(folder="wbcseg_d1_jiangxi", known=Known.MIDDLE_CELL, mpp_um=0.176, nuclei=True),
-    FieldSet(folder="wbcseg_d2_cellavision", known=Known.MIDDLE_CELL, mpp_um=0.083, nuclei=True),
-    FieldSet(folder="bccd_fields", known=Known.EVERY_CELL, mpp_um=0.073),
-    FieldSet(folder="segpc_mm_512", known=Known.SOME_CELLS, width_um=83.5),
-    FieldSet(folder="segpc_mm_native", known=Known.SOME_CELLS, width_um=83.5, same_groups_as="segpc_mm_512"),
-)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,17 +57,14 @@ class Listed:
 
 def listed(data: Path, fields: FieldSet) -> list[Listed]:
     """Return the outlined fields of a folder below `data`; raises FileNotFoundError without its manifest."""
-    folder = data / fields.folder
-    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        entries = [entry for entry in csv.DictReader(file) if entry["mask"]]
     return [
         Listed(
             name=Path(entry["file"]).stem,
             source=fields.folder,
-            group=f"{fields.same_groups_as or fields.folder}/{entry['group_id']}",
-            load=partial(_read, folder, fields, entry),
+            group=group_of(fields, entry),
+            load=partial(_read, data, fields, entry),
         )
-        for entry in entries
+        for entry in entries(data, fields)
     ]
 
 
@@ -112,12 +80,11 @@ def drawn(source: str, number: int, cells: int = 40) -> list[Listed]:
     ]
 
 
-def _read(folder: Path, fields: FieldSet, entry: Mapping[str, str]) -> TrueField:
-    rgb = _picture(folder / entry["file"], cv2.IMREAD_COLOR_RGB)
-    mask = _picture(folder / entry["mask"], cv2.IMREAD_GRAYSCALE)
+def _read(data: Path, fields: FieldSet, entry: Mapping[str, str]) -> TrueField:
+    rgb, mask = read_pair(data, fields, entry)
     return TrueField(
         rgb=rgb,
-        mpp_um=_mpp_um(fields, rgb.shape[1]),
+        mpp_um=mpp_um(fields, rgb.shape[1]),
         cells=_components(mask > 64),  # 128 is cytoplasm, 255 a nucleus or, where nuclei are not outlined, a cell
         nuclei=mask > 191 if fields.nuclei else None,
         known=fields.known,
@@ -151,20 +118,5 @@ def _spec(source: str, no: int, cells: int) -> SmearSpec:
     )
 
 
-def _mpp_um(fields: FieldSet, width_px: int) -> float:
-    if fields.mpp_um is not None:
-        return fields.mpp_um
-    if fields.width_um is None:
-        raise ValueError(f"{fields.folder}: neither µm/px nor the fields' width is known")
-    return fields.width_um / width_px
-
-
 def _components(mask: Mask) -> Truth:
     return np.asarray(cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[1], np.int32)
-
-
-def _picture(path: Path, how: int) -> Pixels:
-    image = cv2.imread(str(path), how)
-    if image is None:
-        raise ValueError(f"{path} is not a readable picture")
-    return np.asarray(image, np.uint8)

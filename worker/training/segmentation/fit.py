@@ -20,8 +20,9 @@ from worker.nets.segmenters import halve, save_segmenter
 from worker.nets.segnet import SegNet
 from worker.training.segmentation import loop
 from worker.training.segmentation.card_text import LIMITS, model_card, terms
-from worker.training.segmentation.data import MPP_UM, SOURCES, Field, parts, read_all
+from worker.training.segmentation.data import MPP_UM, Field, parts, read_all
 from worker.training.segmentation.drawn import drawn_fields
+from worker.training.segmentation.sets import SETS
 from worker.training.segmentation.validate import MEAN, STD, validate
 
 _DRAWN_SMEARS, _DRAWN_SEED = 60, 7
@@ -95,7 +96,7 @@ def few_of_each(fields: Sequence[Field]) -> list[Field]:
 
 def known_sets() -> tuple[str, ...]:
     """Return the folder names that training reads."""
-    return tuple(source.folder for source in SOURCES)
+    return tuple(one.folder for one in SETS)
 
 
 def _initial(training: Training) -> dict[str, Any] | None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from worker.errors import BadRequestError, ModelError
-from worker.training.segmentation.contenders import contender, loader
+from worker.training.segmentation.baseline import classical
+from worker.training.segmentation.contenders import contender, loader, segment_with
 
 
 def test_a_name_is_its_own_label() -> None:
@@ -34,3 +35,7 @@ def test_the_baseline_is_always_there_and_weights_only_where_they_lie(tmp_path: 
     assert cells.shape == nuclei.shape == (40, 50)
     with pytest.raises(ModelError, match="no weights"):
         load("no-such-net")
+
+
+def test_the_classical_segmenter_has_a_name_like_the_others(tmp_path: Path) -> None:
+    assert segment_with("classical", tmp_path, "cpu") is classical

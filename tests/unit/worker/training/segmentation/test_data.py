@@ -7,6 +7,8 @@ import pytest
 from tests.support.annotated import write_sets
 from worker.training.segmentation import data
 from worker.training.segmentation.data import UNKNOWN, Field
+from worker.training.segmentation.fields import listed
+from worker.training.segmentation.sets import SETS
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +72,10 @@ def test_bars_of_one_colour_are_cut_off() -> None:
     cut, mask = data.without_bars(rgb, np.zeros((20, 30), np.uint8))
     assert cut.shape == (10, 30, 3)
     assert mask.shape == (10, 30)
+
+
+def test_training_and_judging_part_the_same_fields_alike(tmp_path: Path) -> None:
+    write_sets(tmp_path, fields=1)
+    trained = {(one.source, one.name): one.group for one in data.read_all(tmp_path)}
+    judged = [one for of in SETS if (tmp_path / of.folder).is_dir() for one in listed(tmp_path, of)]
+    assert trained == {(one.source, one.name): one.group for one in judged}

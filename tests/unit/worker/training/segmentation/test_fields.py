@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from worker.training.segmentation.fields import DRAWN_CLUMPS, SETS, FieldSet, Known, drawn, listed
+from worker.training.segmentation.fields import DRAWN_CLUMPS, drawn, listed
+from worker.training.segmentation.sets import SETS, FieldSet, Known
 
 SINGLE = FieldSet(folder="single", known=Known.MIDDLE_CELL, mpp_um=0.2, nuclei=True, same_groups_as="other")
 FIELDS = FieldSet(folder="single", known=Known.EVERY_CELL, width_um=30.0)
