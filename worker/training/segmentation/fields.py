@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from db.records import NOT_COUNTED, CellClass
 from worker.drawing.smear import SmearSpec, draw_smear
 from worker.training.segmentation.metrics import Mask
-from worker.training.segmentation.sets import FieldSet, entries, group_of, mpp_um, read_pair
-from worker.training.segmentation.sets import Known as Known  # noqa: PLC0414 - the judging modules take it from here
+from worker.training.segmentation.sets import FieldSet, Known, entries, group_of, mpp_um, read_pair
 
 Pixels = NDArray[np.uint8]
 Truth = NDArray[np.int32]

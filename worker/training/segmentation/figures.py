@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from worker.training.segmentation.fields import Known
 from worker.training.segmentation.metrics import Counts
 from worker.training.segmentation.scores import FieldScore, Figure, SourceScore
+from worker.training.segmentation.sets import Known
 
 _MEANS: Mapping[str, Callable[[FieldScore], float | None]] = {
     "dice": lambda one: one.whole.dice if one.whole else None,  # of all cells' masks

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.training.segmentation.clumps import ClumpCounts, clump_counts
-from worker.training.segmentation.fields import Known, Listed, TrueField
+from worker.training.segmentation.fields import Listed, TrueField
 from worker.training.segmentation.metrics import (
     Counts,
     Labels,
@@ -20,6 +20,7 @@ from worker.training.segmentation.metrics import (
     overlap,
 )
 from worker.training.segmentation.partial import PartialCounts, partial_counts, without_rim
+from worker.training.segmentation.sets import Known
 
 SegmentFn = Callable[[NDArray[np.uint8], float], tuple[Labels, Labels]]
 """From (H, W, 3) uint8 RGB and its µm/px to (H, W) labels of cells and of nuclei."""

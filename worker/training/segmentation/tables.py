@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from worker.training.segmentation.fields import Known
 from worker.training.segmentation.figures import figures
 from worker.training.segmentation.scores import Figure, SourceScore
+from worker.training.segmentation.sets import Known
 
 FORMAT = "marrowline segmentation scores 1"
 _NONE = "-"

@@ -8,11 +8,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from worker.training.segmentation.fields import Known, TrueField
+from worker.training.segmentation.fields import TrueField
 from worker.training.segmentation.metrics import Counts
 from worker.training.segmentation.overlays import FOUND, TRUTH, Shown, caption, chosen, outlined, panel, write_panel
 from worker.training.segmentation.partial import PartialCounts
 from worker.training.segmentation.scores import FieldScore, Masks, SourceScore
+from worker.training.segmentation.sets import Known
 
 
 def scored(name: str, dice: float) -> FieldScore:

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from worker.training.segmentation.fields import Known, Listed, TrueField
+from worker.training.segmentation.fields import Listed, TrueField
 from worker.training.segmentation.metrics import Labels
 from worker.training.segmentation.scores import FieldScore, SourceScore, ratio, score_field, score_source
+from worker.training.segmentation.sets import Known
 
 MIDDLE, STRANGER = (60, 50), (4, 20)
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from worker.training.segmentation.clumps import ClumpCounts
-from worker.training.segmentation.fields import Known
 from worker.training.segmentation.figures import figures
 from worker.training.segmentation.metrics import Counts
 from worker.training.segmentation.partial import PartialCounts
 from worker.training.segmentation.scores import FieldScore, Masks, SourceScore
+from worker.training.segmentation.sets import Known
 from worker.training.segmentation.tables import FORMAT, to_json, to_markdown
 
 
