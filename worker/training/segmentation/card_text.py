@@ -12,6 +12,17 @@ LIMITS = (
     "outline is not known at all. Smudge cells and stain deposit were seen in drawings only. Megakaryocytes and clumps "
     "whose cells cannot be told apart are left out by their size. Fields at a scale other than stated are not noticed."
 )
+FIGURES = {
+    "dice": "whole-cell Dice",
+    "nucleus_dice": "nucleus Dice",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "matched_dice": "Dice of matched cells",
+    "recall_single": "recall, single",
+    "recall_joined": "recall, joined",
+}
+"""What a card tells of each source of those that the judging finds."""
 _TERMS = {
     "wbcseg_d1_jiangxi": "white-cell set 1 of Zheng et al. (Micron 2018;107:55), GPL-3 repository, to be acknowledged",
     "wbcseg_d2_cellavision": "white-cell set 2 of Zheng et al., likewise",
@@ -52,9 +63,11 @@ def model_card(card: SegmenterCard) -> str:
         "## Terms",
         card.terms,
         "",
+        *_cells(card),
         "## Pixels of the validation part",
         "Dice over all known pixels of each source, at the network's scale; groups never cross the split, but the best",
-        "round was chosen on some of these fields. Cell by cell figures: docs/segmentation.md.",
+        "round was chosen on some of these fields. More figures, intervals, and pictures of best, median and worst",
+        "fields: docs/segmentation.md.",
         "",
         "| what | Dice |",
         "|---|---|",
@@ -66,3 +79,25 @@ def model_card(card: SegmenterCard) -> str:
         *(f"| {s} | {card.data['train'].get(s, 0)} | {card.data['val'].get(s, 0)} |" for s in sources),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cells(card: SegmenterCard) -> list[str]:
+    """Return the section on whole cells; nothing before the weights were judged."""
+    sources = card.figures.get("cells", {})
+    shown = [name for name in FIGURES if any(name in figures for figures in sources.values())]
+    if not shown:
+        return []
+    rows = ([source, *(_number(figures.get(name)) for name in shown)] for source, figures in sources.items())
+    return [
+        f"## Cells (part: {card.figures['part']})",
+        "Single and joined: where touching cells have one outline. Known failures are shown in docs/segmentation.md.",
+        "",
+        "| " + " | ".join(["source", *(FIGURES[name] for name in shown)]) + " |",
+        "|---" * (len(shown) + 1) + "|",
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
