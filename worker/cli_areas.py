@@ -26,7 +26,7 @@ def areas(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the pictures.")],
     mpp: Annotated[
         float | None,
-        typer.Option("--mpp", metavar="F", min=0.01, max=10.0, help="µm per pixel, for images that do not state it."),
+        typer.Option("--mpp", metavar="F", min=0.02, max=5.0, help="µm per pixel, for images that do not state it."),
     ] = None,
     smear: Annotated[bool, typer.Option("--smear", help="They are smears, whatever they look like.")] = False,
     as_json: Annotated[

@@ -51,7 +51,7 @@ def segment(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the masks.")],
     mpp: Annotated[
         float | None,
-        typer.Option("--mpp", metavar="F", min=0.01, max=10.0, help="µm per pixel, for images that do not state it."),
+        typer.Option("--mpp", metavar="F", min=0.02, max=5.0, help="µm per pixel, for images that do not state it."),
     ] = None,
     nuclei: Annotated[bool, typer.Option("--nuclei", help="Masks of the nuclei instead of whole cells.")] = False,
     segmenter: Annotated[
@@ -98,7 +98,7 @@ def _one(image: Path, mask: Path, chosen: Chosen, *, mpp: float | None, nuclei: 
     """Segment one image, write its mask and return what the command says of it."""
     try:
         with opened(image) as reader:
-            scale = resolve(reader.info, mpp, None, lambda: red_cell_scale.estimate(reader))
+            scale = _scale(reader, mpp)
             _refuse_large(plane_for(reader.info, scale, chosen.mpp_um), reader.info)
             rgb = _whole(reader)
         cells, chromatin = chosen.segment(rgb, scale.mpp_um)
@@ -107,6 +107,13 @@ def _one(image: Path, mask: Path, chosen: Chosen, *, mpp: float | None, nuclei: 
     except BadSlideError as refused:
         return {"mask": None, **refusal(refused)}
     return {"mask": str(mask), "error_code": None, "cells": _count(drawn), **_said(scale)}
+
+
+def _scale(reader: SlideReader, mpp: float | None) -> Scale:
+    try:
+        return resolve(reader.info, mpp, None, lambda: red_cell_scale.estimate(reader))
+    except BadSlideError as refused:  # here there is neither a sidecar nor a site
+        raise BadSlideError(refused.code, refused.cause, "Run it again with --mpp.") from refused
 
 
 def _said(scale: Scale) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from worker.errors import BadRequestError
@@ -101,5 +102,8 @@ def _recipe(file: Path | None, **given: int | None) -> Recipe:
         except (OSError, ValueError, TypeError) as error:
             raise BadRequestError(f"{file} is not a recipe: {error}") from error
     changes |= {key: value for key, value in given.items() if value is not None}
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
-    return Recipe(**values)
+    try:
+        return TypeAdapter(Recipe).validate_python(changes)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}".lstrip(": ") for one in error.errors())
+        raise BadRequestError(f"{file or 'the recipe'}: {faults}") from error

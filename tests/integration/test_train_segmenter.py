@@ -57,7 +57,7 @@ def test_a_training_writes_weights_that_load_and_says_what_they_are(
     assert load_segmenter("mine", folder / "trained", "cpu").card == files.card
     assert files.card.data["train"]["bccd_fields"] > 0
     assert "CC BY-NC-SA" in files.card.terms
-    assert [line.split()[0] for line in told[1:]] == ["1/2", "2/2"]
+    assert [line.split()[0] for line in told[2:]] == ["1/2", "2/2"]
     card = (folder / "trained" / "segmenters" / "mine.md").read_text()
     assert "not for diagnostic procedures" in card
     assert files.card.weights_sha256 in card

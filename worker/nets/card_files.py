@@ -85,8 +85,8 @@ def find(kind: Kind[C], name: str, models_dir: Path | None = None) -> Files[C]:
     known = ", ".join(names(kind, models_dir)) or "none"
     raise ModelError(
         f"no weights for {kind.what} {name!r}: {name}.safetensors with its card {name}.json was looked for in "
-        f"{searched}; installed: {known}. Put both files into a folder and set MARROWLINE_MODELS_DIR to it, "
-        f"or train them with {kind.trained_by}"
+        f"{searched}; installed: {known}. Put both files into {Path('FOLDER') / kind.folder} and set "
+        f"MARROWLINE_MODELS_DIR to FOLDER, or train them with {kind.trained_by}"
     )
 
 

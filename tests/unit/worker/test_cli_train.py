@@ -24,6 +24,10 @@ def run(*args: object) -> None:
         ('{"round": 3}', "a recipe has no round; it has average, batch"),
         ("[", "is not a recipe"),
         ("3", "is not a recipe"),
+        ('{"rounds": "three"}', "rounds: Input should be a valid integer"),
+        ('{"shares": {"bccd": 0.5}}', "shares are numbers from 0 by the names of sets: wbcseg_d1_jiangxi"),
+        ('{"peak_lr": -1}', "peak_lr and weight_decay not negative"),
+        ('{"nearly_own": 7}', "average and nearly_own lie between 0 and 1"),
     ],
 )
 def test_a_recipe_that_cannot_be_meant_is_refused(tmp_path: Path, recipe: str, what: str) -> None:

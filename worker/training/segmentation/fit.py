@@ -49,12 +49,14 @@ def train_segmenter(training: Training, tell: loop.Tell) -> Files[SegmenterCard]
     Raises:
         BadRequestError: when the data holds no known set, or the work folder a training of something else.
     """
+    # What was asked for is checked before the sets are read, which takes a minute.
+    place = loop.Place(folder=training.work, device=chosen_device(training.device), initial=_initial(training))
+    tell(f"reading the sets below {training.data}, drawing {_DRAWN_SMEARS} smears")
     try:
         found = parts([*read_all(training.data, training.leave_out), *drawn_fields(_DRAWN_SMEARS, _DRAWN_SEED)])
     except ValueError as error:
         raise BadRequestError(str(error)) from error
     tell(", ".join(f"{name}: {len(fields)} fields" for name, fields in found.items()))
-    place = loop.Place(folder=training.work, device=chosen_device(training.device), initial=_initial(training))
     try:
         net = loop.fit(found["train"], few_of_each(found["val"]), training.recipe, place, tell)
     except ValueError as error:

@@ -23,8 +23,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from worker.nets.segnet import WIDTHS, SegNet
 from worker.training.segmentation.canvas import draw
-from worker.training.segmentation.data import Field
+from worker.training.segmentation.data import DRAWN, Field
 from worker.training.segmentation.loss import masked_loss
+from worker.training.segmentation.sets import SETS
 from worker.training.segmentation.targets import targets
 from worker.training.segmentation.validate import score, to_tensor, validate
 
@@ -62,6 +63,15 @@ class Recipe:
         }
     )
     seed: int = 20261123
+
+    def __post_init__(self) -> None:
+        if min(self.rounds, self.steps, self.batch) < 1 or self.peak_lr < 0 or self.weight_decay < 0:
+            raise ValueError("rounds, steps and batch are 1 or more, peak_lr and weight_decay not negative")
+        if not (0 <= self.average < 1 and 0 <= self.nearly_own <= 1):
+            raise ValueError("average and nearly_own lie between 0 and 1")
+        known = (*(one.folder for one in SETS), DRAWN)
+        if set(self.shares) - set(known) or min(self.shares.values(), default=0) < 0 or not sum(self.shares.values()):
+            raise ValueError(f"shares are numbers from 0 by the names of sets: {', '.join(known)}")
 
 
 @dataclass(frozen=True, kw_only=True)
