@@ -19,6 +19,7 @@ from db.records import CellClass
 from worker.bench.report import Measured, machine, measured
 from worker.bench.slides import Progress
 from worker.cells import preprocess
+from worker.cells.gpu_basins import basins_on
 from worker.cells.instances import cells_of
 from worker.cells.learned import predict_maps
 from worker.cells.segment import CellMask, fit_stain, segment
@@ -77,7 +78,7 @@ def _speed(segmenter: Segmenter, tiles: Sequence[Tile], threads: int, rounds: in
         for number in range(-1, rounds):  # the first round warms up
             tile = tiles[number % len(tiles)]
             network, maps = _timed(partial(predict_maps, tile, segmenter))
-            decoding, _ = _timed(partial(cells_of, maps, _MPP_UM))
+            decoding, _ = _timed(partial(cells_of, maps, _MPP_UM, basins=basins_on(segmenter.device)))
             classical, _ = _timed(partial(segment, tile, fit, _MPP_UM))
             if number >= 0:
                 for name, taken in (("network", network), ("decoding", decoding), ("classical", classical)):
@@ -129,7 +130,7 @@ def _share(segmenter: Segmenter, tiles: Sequence[Tile], crop_px: int, threads: i
 def _counted(tile: Tile, segmenter: Segmenter) -> list[CellMask]:
     """Return the cells that the line would call for a tile: those whose centre lies in its core."""
     core = Box(x=LEARNED_HALO_PX, y=LEARNED_HALO_PX, width=_CORE_PX, height=_CORE_PX)
-    found = cells_of(predict_maps(tile, segmenter), _MPP_UM)
+    found = cells_of(predict_maps(tile, segmenter), _MPP_UM, basins=basins_on(segmenter.device))
     return [cell for cell in found if core.holds_mean(cell.sum_x, cell.sum_y, cell.count)]
 
 

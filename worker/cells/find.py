@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from worker.cells.gpu_basins import basins_on
 from worker.cells.instances import cells_of
 from worker.cells.learned import predict_maps
 from worker.cells.segment import CellMask, segment
@@ -18,7 +19,7 @@ def find_cells(tile_rgb: Pixels, stain: StainFit, mpp_um: float, segmenter: Segm
     """Return the nucleated cells of a (H, W, 3) uint8 RGB tile at `mpp_um` µm/px that do not reach its edge."""
     if segmenter is None:
         return segment(tile_rgb, stain, mpp_um)
-    return cells_of(predict_maps(tile_rgb, segmenter), mpp_um)
+    return cells_of(predict_maps(tile_rgb, segmenter), mpp_um, basins=basins_on(segmenter.device))
 
 
 def halo_px(segmenter: Segmenter | None) -> int:

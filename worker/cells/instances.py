@@ -20,7 +20,7 @@ from scipy import ndimage
 from worker.cells.cytoplasm import MAX_HOLE_UM2, Mask, Place
 from worker.cells.maps import Maps
 from worker.cells.nuclei import disc, fill_holes
-from worker.cells.pieces import Labels, Pieces, Positions, split_by_depth, split_pieces, summed
+from worker.cells.pieces import FindBasins, Labels, Pieces, Positions, split_by_depth, split_pieces, summed
 from worker.cells.segment import MAX_EXTENT_UM, MAX_NUCLEUS_UM2, MIN_DENSE_UM2, MIN_NUCLEUS_UM2, CellMask
 from worker.cells.stain import Pixels
 
@@ -55,17 +55,20 @@ class _Tile:
     keep_border: bool
 
 
-def cells_of(maps: Maps, mpp_um: float, *, keep_border: bool = False) -> list[CellMask]:
+def cells_of(
+    maps: Maps, mpp_um: float, *, keep_border: bool = False, basins: FindBasins | None = None
+) -> list[CellMask]:
     """Return the nucleated cells of a tile at `mpp_um` µm/px, disjoint and each in one piece.
 
     Args:
         keep_border: keep cells that reach the tile's edge, when enough of the nucleus is inside. A tile that others
             overlap leaves them out: they lie whole in another.
+        basins: what works on each pixel of the watershed, on a GPU say.
     """
     body = _likely(maps.cell, mpp_um)
     if not body.any():
         return []
-    pieces = split_by_depth(_depth(maps.depth, body), ONE_CELL)
+    pieces = split_by_depth(_depth(maps.depth, body), ONE_CELL, basins)
     number, places = _cells_of_pieces(pieces, _nucleated(pieces, maps.nucleus, mpp_um), mpp_um)
     labels = number[pieces.labels]
     chromatin = _chromatin(maps.nucleus, labels, mpp_um)
@@ -73,7 +76,7 @@ def cells_of(maps: Maps, mpp_um: float, *, keep_border: bool = False) -> list[Ce
         maps=maps,
         labels=labels,
         chromatin=chromatin,
-        lobes=_count_lobes(labels, split_pieces(chromatin, mpp_um).labels),
+        lobes=_count_lobes(labels, split_pieces(chromatin, mpp_um, basins).labels),
         mpp_um=mpp_um,
         keep_border=keep_border,
     )

@@ -6,7 +6,7 @@ in whole numbers and by steepest ascent, so that a piece rests on nothing furthe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -35,16 +35,41 @@ class Pieces:
     necks: Mapping[tuple[int, int], int]  # widest neck between touching pieces, lower label first
 
 
-def split_pieces(mask: Pixels, mpp_um: float) -> Pieces:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Basins:
+    """What steepest ascent makes of depths, before shallow maxima are merged."""
+
+    image: Labels  # (H, W), 0 outside, 1..n in the order of their maxima, row by row
+    peaks: Numbers  # (n + 1,) depth of each maximum; [0] is 0
+    pairs: Labels  # (M, 2) touching basins, lower first, in order
+    saddles: Numbers  # (M,) the greatest depth at which these two touch
+
+
+FindBasins = Callable[[Labels], Basins]
+
+
+def split_pieces(mask: Pixels, mpp_um: float, basins: FindBasins | None = None) -> Pieces:
     """Cut a (H, W) uint8 mask of chromatin at its necks."""
-    return split_by_depth(_depth(mask, mpp_um), NO_NECK)
+    return split_by_depth(_depth(mask, mpp_um), NO_NECK, basins)
 
 
-def split_by_depth(depth: Labels, no_neck: float) -> Pieces:
+def split_by_depth(depth: Labels, no_neck: float, basins: FindBasins | None = None) -> Pieces:
     """Cut the (H, W) int32 depths above 0 along their valleys.
 
     Two pieces are one where the valley is at least `no_neck` of the shallower one's depth. Depths below 2^26.
+    `basins` does the work on each pixel, on a GPU say (`gpu_basins`); every such function gives the same.
     """
+    found = (basins or find_basins)(depth)
+    piece_of, deepest = _merge_shallow(found.peaks.tolist(), found.pairs, found.saddles, no_neck)
+    return Pieces(
+        labels=piece_of.take(found.image),
+        depth=deepest,
+        necks=_necks(np.sort(piece_of[found.pairs], axis=1), found.saddles),
+    )
+
+
+def find_basins(depth: Labels) -> Basins:
+    """Return where steepest ascent in (H, W) int32 depths leads to one maximum."""
     depth = np.asarray(cv2.copyMakeBorder(depth, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0), np.int32)
     inside = np.flatnonzero(depth != 0)
     top = _climb(depth, inside)
@@ -52,14 +77,11 @@ def split_by_depth(depth: Labels, no_neck: float) -> Pieces:
     number = np.zeros(len(inside), np.int32)
     number[roots] = np.arange(1, len(roots) + 1)
     basin = number.take(top)
-    peaks = np.concatenate([[0], depth.ravel()[inside[roots]]])
-    pairs, saddles = _saddles(basin, depth, inside)
-    piece_of, deepest = _merge_shallow(peaks.tolist(), pairs, saddles, no_neck)
-    return Pieces(
-        labels=np.ascontiguousarray(_spread(piece_of.take(basin), depth, inside)[1:-1, 1:-1]),
-        depth=deepest,
-        necks=_necks(np.sort(piece_of[pairs], axis=1), saddles),
-    )
+    image = np.zeros(depth.shape, np.int32)
+    image.ravel()[inside] = basin
+    pairs, saddles = _saddles(basin, image, depth, inside)
+    peaks = np.concatenate([[0], depth.ravel()[inside[roots]]]).astype(np.int64)
+    return Basins(image=np.ascontiguousarray(image[1:-1, 1:-1]), peaks=peaks, pairs=pairs, saddles=saddles)
 
 
 def summed(steps: NDArray[np.uint8] | NDArray[np.uint16]) -> Labels:
@@ -96,17 +118,10 @@ def _climb(depth: Labels, inside: Positions) -> Labels:
     return up
 
 
-def _spread(values: Labels, depth: Labels, inside: Positions) -> Labels:
-    """Return values of the pixels inside as an image of the shape of `depth`, 0 elsewhere."""
-    image = np.zeros(depth.shape, np.int32)
-    image.ravel()[inside] = values
-    return image
-
-
-def _saddles(basin: Labels, depth: Labels, inside: Positions) -> tuple[Labels, Numbers]:
+def _saddles(basin: Labels, image: Labels, depth: Labels, inside: Positions) -> tuple[Labels, Numbers]:
     """Return (M, 2) touching basins, lower first, and the greatest depth at which each two touch."""
     width = depth.shape[1]
-    flat, heights = _spread(basin, depth, inside).ravel(), depth.ravel()
+    flat, heights = image.ravel(), depth.ravel()
     keys, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for offset in (1, width - 1, width, width + 1):
         there = flat[offset:].take(inside)
