@@ -54,6 +54,7 @@ class CountingStore(FolderStore):
         self.fetched_bytes = 0
         self.fails_after_bytes: int | None = None
         self.pause_s = 0.0
+        self.fetching = threading.Event()
 
     def fetch(
         self,
@@ -70,6 +71,7 @@ class CountingStore(FolderStore):
             if self.fails_after_bytes is not None and self.fetched_bytes >= self.fails_after_bytes:
                 raise ServiceError("cut off")
 
+        self.fetching.set()
         time.sleep(self.pause_s)
         return super().fetch(obj, to, progress=count, parts=parts)
 
@@ -517,8 +519,7 @@ def test_who_waits_for_anothers_download_can_be_called_off(store: CountingStore,
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(prefetch, store, obj, cache)
-        while not list(cache.folder.glob("slides/*")):
-            time.sleep(0.01)
+        assert store.fetching.wait(timeout=30)
         with pytest.raises(CalledOffError), staged(store, obj, cache, check=call_off):
             pass
         assert not first.done()
