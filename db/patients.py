@@ -153,4 +153,7 @@ def _values(now: Tally, found: Verdict) -> dict[str, Any]:
 
 def digest(of: Tally) -> str:
     """Return the sha256 of a tally's canonical JSON; equal tallies have equal digests."""
-    return hashlib.sha256(json.dumps(asdict(of), sort_keys=True).encode()).hexdigest()
+    document = asdict(of)
+    if of.confusion is None:  # so that the digest of such a tally is the one it had before there were any
+        del document["confusion"]
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

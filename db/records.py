@@ -103,6 +103,22 @@ class SlideFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """How often a calibrated model called held-out cells of each true class what; the matrix of its card."""
+
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]  # row: true class; column: called class in the same order, last: abstained
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless there is a row for each class, with a column for each and one more."""
+        wide = len(self.classes) + 1
+        if len(self.counts) != len(self.classes) or any(len(row) != wide for row in self.counts):
+            raise ValueError(f"a confusion of {len(self.classes)} classes has as many rows, of {wide} counts each")
+        if any(count < 0 for row in self.counts for count in row):
+            raise ValueError("a confusion counts cells: no count is negative")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelVersion:
     """Weights with their preprocessing and class list, as registered in the database."""
 
@@ -110,6 +126,7 @@ class ModelVersion:
     weights_sha256: str
     classes: tuple[str, ...]
     preprocess: Mapping[str, Any]
+    confusion: Confusion | None = None  # None: not measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +236,7 @@ class Tally:
     slides_done: int
     slides_open: int  # waiting, being read, waiting for a retry, or missing from the bucket
     slides_quarantined: int
+    confusion: Confusion | None = None  # that of the model version
 
 
 @dataclass(frozen=True, kw_only=True)
