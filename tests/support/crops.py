@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from db.records import CellClass
-from worker.training.data import STORED_PX, CropSet, Label, crop_set
+from worker.training.classification.data import STORED_PX, CropSet, Label, crop_set
 
 COLOURS = {
     CellClass.LYMPHOCYTE: (60, 20, 120),
@@ -27,7 +27,7 @@ def discs(labels: Sequence[Label], *, source: str = "discs", per_group: int = 2,
         colour = COLOURS[named[0]] if named else (120, 120, 120)
         middle = STORED_PX // 2
         cv2.circle(crop, (middle, middle), int(rng.integers(12, 20)), colour, -1)
-        rows.append((crop, label, f"{source}-{number // per_group}"))
+        rows.append((crop, label, f"{source}-{number // per_group}", str(number)))
     return crop_set(rows, source)
 
 

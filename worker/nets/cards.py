@@ -113,4 +113,4 @@ def _check(card: Card) -> None:
         raise ValueError("mpp_um, crop_px and temperature must be positive, abstain_below in 0..1")
 
 
-MODEL = Kind(what="model", card=Card, check=_check, folder="", trained_by="python -m worker.training.fit")
+MODEL = Kind(what="model", card=Card, check=_check, folder="", trained_by="marrowline train classifier")

@@ -9,11 +9,11 @@ from tests.support.crops import discs, one_of_each
 from worker.cells.classify import classify
 from worker.nets.hybrid import Hybrid, scaled
 from worker.nets.registry import load
-from worker.training import fit
 from worker.training.augment import centred
-from worker.training.data import joined, store
-from worker.training.evaluate import probabilities
-from worker.training.loop import Recipe
+from worker.training.classification import fit
+from worker.training.classification.data import joined, store
+from worker.training.classification.evaluate import probabilities
+from worker.training.classification.loop import Recipe
 
 TINY = Recipe(channels=scaled(1 / 16), input_px=48, early_px=48, epochs=1, draws=16, batch=8, seed=3)
 

@@ -14,8 +14,8 @@ from torch import nn
 
 from worker.cells.preprocess import to_input
 from worker.training.augment import centred
-from worker.training.data import CLASSES, CropSet, key
-from worker.training.sampling import MEAN, STD
+from worker.training.classification.data import CLASSES, CropSet, key
+from worker.training.classification.sampling import MEAN, STD
 
 Probabilities = NDArray[np.float32]
 _JUDGED_UP_TO = 2
@@ -100,7 +100,7 @@ def _recalls(found: Probabilities, crops: CropSet) -> dict[str, tuple[float, int
 
 def _precisions(found: Probabilities, allowed: NDArray[np.bool_]) -> dict[str, float]:
     told = found.argmax(axis=1)
-    return {c.value: round(float(allowed[told == n, n].mean()), 3) for n, c in enumerate(CLASSES) if (told == n).any()}
+    return {c: round(float(allowed[told == n, n].mean()), 3) for n, c in enumerate(CLASSES) if (told == n).any()}
 
 
 def _by_source(right: NDArray[np.bool_], called: NDArray[np.bool_], crops: CropSet) -> dict[str, Any]:
@@ -120,5 +120,5 @@ def _confusion(found: Probabilities, crops: CropSet) -> dict[str, dict[str, int]
     out: dict[str, dict[str, int]] = {}
     for allowed, told in zip(crops.allowed, found.argmax(axis=1), strict=True):
         row = out.setdefault(key(allowed), {})
-        row[CLASSES[told].value] = row.get(CLASSES[told].value, 0) + 1
+        row[CLASSES[told]] = row.get(CLASSES[told], 0) + 1
     return out

@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 
 from db.records import CellClass
 from tests.support.crops import discs, one_of_each
-from worker.training.data import CLASSES, SHARES, capped, crop_set, is_drawn, joined, key, split, store, stored
+from worker.training.classification.data import (
+    CLASSES,
+    SHARES,
+    capped,
+    crop_set,
+    is_drawn,
+    joined,
+    key,
+    split,
+    store,
+    stored,
+)
 
 BLAST = frozenset({CellClass.LYMPHOBLAST, CellClass.BLAST_OTHER})
 
@@ -22,7 +33,7 @@ def test_no_class_is_wider_than_a_crop() -> None:
     [
         (frozenset({CellClass.LYMPHOCYTE}), "lymphocyte"),
         (BLAST, "lymphoblast|blast_other"),
-        (frozenset(CLASSES) - {CellClass.PLASMA_CELL}, "not plasma_cell"),
+        (frozenset(map(CellClass, CLASSES)) - {CellClass.PLASMA_CELL}, "not plasma_cell"),
         (frozenset(), "outlier"),
     ],
 )
@@ -57,7 +68,7 @@ def test_a_further_source_moves_no_group() -> None:
 
 def test_two_folders_of_the_same_fields_share_their_groups() -> None:
     crop = discs(one_of_each(1)).pixels[0]
-    rows = [(crop, BLAST, "field-1")]
+    rows = [(crop, BLAST, "field-1", "1.png")]
     coarse, fine = crop_set(rows, "coarse"), crop_set(rows, "fine", groups_of="coarse")
     assert coarse.group.tolist() == fine.group.tolist() == ["coarse/field-1"]
 
@@ -68,7 +79,8 @@ def test_a_stored_set_comes_back(tmp_path: Path) -> None:
     again = stored(tmp_path / "crops.npz")
     assert (again.pixels == crops.pixels).all()
     assert (again.allowed == crops.allowed).all()
-    assert again.group.tolist() == crops.group.tolist()
+    assert (again.group.tolist(), again.picture.tolist()) == (crops.group.tolist(), crops.picture.tolist())
+    assert again.classes == crops.classes
 
 
 def test_a_capped_set_keeps_rare_labels_whole() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from worker.cells.preprocess import to_input
 from worker.training.augment import augmented
-from worker.training.data import CropSet, is_drawn
+from worker.training.classification.data import CropSet, is_drawn
 
 MEAN = (0.78, 0.70, 0.78)
 STD = (0.17, 0.20, 0.15)

@@ -4,16 +4,16 @@ from numpy.typing import NDArray
 
 from db.records import CellClass
 from tests.support.crops import discs, one_of_each
-from worker.training.calibrate import abstain_limit, best_temperature
-from worker.training.data import CLASSES, CropSet, Label
-from worker.training.evaluate import balanced_accuracy, colour_baseline, correct, figures, judged
+from worker.training.classification.calibrate import abstain_limit, best_temperature
+from worker.training.classification.data import CLASSES, CropSet, Label
+from worker.training.classification.evaluate import balanced_accuracy, colour_baseline, correct, figures, judged
 
 LYMPHOCYTE, PLASMA = frozenset({CellClass.LYMPHOCYTE}), frozenset({CellClass.PLASMA_CELL})
 BLAST = frozenset({CellClass.LYMPHOBLAST, CellClass.BLAST_OTHER})
 
 
 def _told(*rows: dict[CellClass, float]) -> NDArray[np.float32]:
-    return np.array([[row.get(c, 0.0) for c in CLASSES] for row in rows], dtype=np.float32)
+    return np.array([[row.get(CellClass(c), 0.0) for c in CLASSES] for row in rows], dtype=np.float32)
 
 
 def _crops(*labels: Label) -> CropSet:
@@ -27,7 +27,7 @@ def test_a_blast_of_unknown_lineage_is_scored_on_the_sum_of_both_classes() -> No
 
 
 def test_outliers_and_vague_labels_are_not_judged() -> None:
-    vague = frozenset(CLASSES) - PLASMA
+    vague = frozenset(map(CellClass, CLASSES)) - PLASMA
     assert judged(_crops(LYMPHOCYTE, BLAST, vague, frozenset())).tolist() == [True, True, False, False]
 
 

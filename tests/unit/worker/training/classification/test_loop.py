@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from tests.support.crops import discs, one_of_each
 from worker.nets.hybrid import scaled
-from worker.training.data import CropSet
-from worker.training.evaluate import balanced_accuracy, probabilities
-from worker.training.loop import Recipe, fit, partial_loss
+from worker.training.classification.data import CropSet
+from worker.training.classification.evaluate import balanced_accuracy, probabilities
+from worker.training.classification.loop import Recipe, fit, partial_loss
 
 TINY = Recipe(channels=scaled(1 / 16), input_px=48, early_px=48, epochs=2, draws=24, batch=8, seed=3)
 
@@ -85,4 +85,4 @@ def _stopping_at_the_second_look(crops: CropSet) -> CropSet:
                 raise KeyboardInterrupt
             return super().where(chosen)
 
-    return Stopping(pixels=crops.pixels, allowed=crops.allowed, source=crops.source, group=crops.group)
+    return Stopping(**vars(crops))

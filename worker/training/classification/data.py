@@ -9,81 +9,82 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.records import CellClass
 
-CLASSES: tuple[CellClass, ...] = tuple(c for c in CellClass if c is not CellClass.MEGAKARYOCYTE)
+CLASSES: tuple[str, ...] = tuple(c.value for c in CellClass if c is not CellClass.MEGAKARYOCYTE)
 """Classes with examples in the public sets or in drawn smears."""
 MPP_UM = 0.25
 STORED_PX = 112
 """Side of a stored crop: the input and a margin, so that a turned or shifted one stays filled."""
 SHARES = {"train": 0.65, "val": 0.15, "test": 0.20}
 
+_ARRAYS = ("pixels", "allowed", "source", "group", "picture")
+
 Label = frozenset[CellClass]
+Row = tuple[NDArray[np.uint8], Label, str, str]
+"""A crop, its label, its group and the name of its picture, the last two unique within their source."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CropSet:
     """N labelled crops; equal rows of every array belong together."""
 
+    classes: tuple[str, ...] = CLASSES  # K of them; a task may have its own
     pixels: NDArray[np.uint8]  # (N, STORED_PX, STORED_PX, 3) RGB at MPP_UM, nucleus in the middle
-    allowed: NDArray[np.bool_]  # (N, len(CLASSES)) the label; all False for an outlier
+    allowed: NDArray[np.bool_]  # (N, K) the label; all False for an outlier
     source: NDArray[np.str_]  # (N,)
     group: NDArray[np.str_]  # (N,) unique over sources; never divided between splits
+    picture: NDArray[np.str_]  # (N,) the file that it was cut from, unique over sources
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def where(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> CropSet:
         """Return the chosen rows."""
-        return CropSet(
-            pixels=self.pixels[chosen],
-            allowed=self.allowed[chosen],
-            source=self.source[chosen],
-            group=self.group[chosen],
-        )
+        return replace(self, **{name: getattr(self, name)[chosen] for name in _ARRAYS})
 
     def keys(self) -> NDArray[np.str_]:
         """Return each crop's label as (N,) text: `lymphocyte`, `lymphoblast|blast_other`, …"""
-        return np.array([key(row) for row in self.allowed], dtype=np.str_)
+        return np.array([key(row, self.classes) for row in self.allowed], dtype=np.str_)
 
 
-def key(allowed: NDArray[np.bool_]) -> str:
+def key(allowed: NDArray[np.bool_], classes: Sequence[str] = CLASSES) -> str:
     """Return one label as text; a label that rules out few classes is written by what it rules out."""
-    inside = [c.value for c, is_in in zip(CLASSES, allowed, strict=True) if is_in]
-    outside = [c.value for c, is_in in zip(CLASSES, allowed, strict=True) if not is_in]
+    inside = [name for name, is_in in zip(classes, allowed, strict=True) if is_in]
+    outside = [name for name, is_in in zip(classes, allowed, strict=True) if not is_in]
     if not inside:
         return "outlier"
-    return "|".join(inside) if len(inside) <= len(CLASSES) // 2 else "not " + "|".join(outside)
+    return "|".join(inside) if len(inside) <= (len(classes) + 1) // 2 else "not " + "|".join(outside)
 
 
-def crop_set(rows: Iterable[tuple[NDArray[np.uint8], Label, str]], source: str, *, groups_of: str = "") -> CropSet:
-    """Gather (crop, label, group) rows of one source.
+def crop_set(rows: Iterable[Row], source: str, *, groups_of: str = "") -> CropSet:
+    """Gather the rows of one source.
 
     Groups get the source's name in front, or `groups_of` where another source holds pictures of the same groups.
     """
-    pixels, labels, groups = zip(*rows, strict=True)
+    pixels, labels, groups, pictures = zip(*rows, strict=True)
     return CropSet(
         pixels=np.stack(pixels),
         allowed=np.array([[c in label for c in CLASSES] for label in labels], dtype=np.bool_),
         source=np.array([source] * len(pixels), dtype=np.str_),
         group=np.array([f"{groups_of or source}/{group}" for group in groups], dtype=np.str_),
+        picture=np.array([f"{source}/{picture}" for picture in pictures], dtype=np.str_),
     )
 
 
 def joined(sets: Sequence[CropSet]) -> CropSet:
-    """Return all crops of several sets."""
-    return CropSet(
-        pixels=np.concatenate([s.pixels for s in sets]),
-        allowed=np.concatenate([s.allowed for s in sets]),
-        source=np.concatenate([s.source for s in sets]),
-        group=np.concatenate([s.group for s in sets]),
-    )
+    """Return all crops of several sets, which have the same classes."""
+    if len({s.classes for s in sets}) != 1:
+        raise ValueError("sets of different classes cannot be joined")
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(s, name) for s in sets]) for name in _ARRAYS}
+    return replace(sets[0], **arrays)
 
 
 def split(crops: CropSet, seed: int) -> dict[str, CropSet]:
@@ -104,13 +105,15 @@ def split(crops: CropSet, seed: int) -> dict[str, CropSet]:
 
 def store(crops: CropSet, path: Path) -> None:
     """Keep a set as .npz, so that a further run need not cut it again."""
-    np.savez(path, pixels=crops.pixels, allowed=crops.allowed, source=crops.source, group=crops.group)
+    arrays = {name: getattr(crops, name) for name in _ARRAYS}
+    np.savez(path, classes=np.array(crops.classes, dtype=np.str_), **arrays)
 
 
 def stored(path: Path) -> CropSet:
     """Return a set that `store` kept."""
     with np.load(path, allow_pickle=False) as arrays:
-        return CropSet(**{name: arrays[name] for name in ("pixels", "allowed", "source", "group")})
+        classes = tuple(map(str, arrays["classes"]))
+        return CropSet(classes=classes, **{name: arrays[name] for name in _ARRAYS})
 
 
 def capped(crops: CropSet, most: int, seed: int) -> CropSet:

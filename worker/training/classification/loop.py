@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from worker.nets.hybrid import QUARTER, Hybrid
-from worker.training import sampling
-from worker.training.data import CLASSES, CropSet
-from worker.training.evaluate import balanced_accuracy, probabilities
+from worker.training.classification import sampling
+from worker.training.classification.data import CLASSES, CropSet
+from worker.training.classification.evaluate import balanced_accuracy, probabilities
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 
 from db.records import CellClass as C
 from worker.cells.preprocess import crop, rescale
-from worker.cells.segment import CellMask, fit_stain, segment
+from worker.cells.segment import CellMask
 from worker.geometry import Box
-from worker.training.data import CLASSES, MPP_UM, STORED_PX, CropSet, Label, crop_set
+from worker.training.classification.data import CLASSES, MPP_UM, STORED_PX, CropSet, Label, Row, crop_set
 
 Pixels = NDArray[np.uint8]
-Row = tuple[Pixels, Label, str]
+Find = Callable[[Pixels], Sequence[CellMask]]
+"""Finds the cells of a (H, W, 3) uint8 RGB picture at MPP_UM, as the product will."""
 
 BLAST: Label = frozenset({C.LYMPHOBLAST, C.BLAST_OTHER})
-NOT_PLASMA: Label = frozenset(CLASSES) - {C.PLASMA_CELL}
+NOT_PLASMA: Label = frozenset(map(C, CLASSES)) - {C.PLASMA_CELL}
 NO_BLAST: Label = NOT_PLASMA - BLAST
 UNREADABLE: Label = frozenset({C.ARTEFACT, C.SMUDGE})
 OUTLIER: Label = frozenset()
@@ -63,15 +64,15 @@ class Source:
     folder: str
     mpp_um: float
     groups_of: str = ""  # the folder that shows the same fields, so that both stay in one part of the split
-    read: Callable[[Path, float], Iterator[Row]]
+    read: Callable[[Path, float, Find], Iterator[Row]]
 
 
-def read_all(data: Path) -> list[CropSet]:
+def read_all(data: Path, find: Find) -> list[CropSet]:
     """Return the crops of every known folder below `data`; raises ValueError when there is none."""
     found = []
     for source in SOURCES:
         if (data / source.folder / "manifest.csv").is_file():
-            rows = source.read(data / source.folder, source.mpp_um)
+            rows = source.read(data / source.folder, source.mpp_um, find)
             found.append(crop_set(rows, source.folder, groups_of=source.groups_of or source.folder))
             print(f"{source.folder}: {len(found[-1])} crops", flush=True)
     if not found:
@@ -79,14 +80,14 @@ def read_all(data: Path) -> list[CropSet]:
     return found
 
 
-def single_cells(folder: Path, mpp_um: float) -> Iterator[Row]:
+def single_cells(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     """Yield one crop per picture of one cell; its label is the manifest's."""
     for entry in _manifest(folder):
         image = rescale(_rgb(folder / entry["file"]), mpp_um, MPP_UM)
-        yield _at(image, *_middle_cell(image)), _CELL_LABELS[entry["label"]], _group(entry)
+        yield _at(image, *_middle_cell(image, find)), _CELL_LABELS[entry["label"]], _group(entry), entry["file"]
 
 
-def cells_on_black(folder: Path, mpp_um: float) -> Iterator[Row]:
+def cells_on_black(folder: Path, mpp_um: float, _: Find) -> Iterator[Row]:
     """Yield one crop per cell that was cut out on black; the black becomes glass, and the cell is lit as if on it."""
     for entry in _manifest(folder):
         image = _rgb(folder / entry["file"])
@@ -97,10 +98,15 @@ def cells_on_black(folder: Path, mpp_um: float) -> Iterator[Row]:
         rows, columns = np.nonzero(cell)
         scale = mpp_um / MPP_UM
         middle = int(columns.mean() * scale), int(rows.mean() * scale)
-        yield _at(rescale(image, mpp_um, MPP_UM), *middle), _CELL_LABELS[entry["label"]], entry["group_id"]
+        yield (
+            _at(rescale(image, mpp_um, MPP_UM), *middle),
+            _CELL_LABELS[entry["label"]],
+            entry["group_id"],
+            entry["file"],
+        )
 
 
-def plasma_fields(folder: Path, mpp_um: float) -> Iterator[Row]:
+def plasma_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     """Yield nuclei inside the plasma cell masks, and some outside, of which only that is known."""
     for entry in _manifest(folder):
         if not entry["mask"]:
@@ -110,16 +116,16 @@ def plasma_fields(folder: Path, mpp_um: float) -> Iterator[Row]:
         image = rescale(image, mpp_um, MPP_UM)
         inside = cv2.resize(inside.astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
         taken = {True: 0, False: 0}
-        for nucleus in _inner_nuclei(image):
+        for nucleus in _inner_nuclei(image, find):
             covered = float(inside[_pixels(nucleus)].mean())
             is_plasma = covered > 0.6
             if (is_plasma or covered < 0.1) and taken[is_plasma] < _PER_FIELD:
                 taken[is_plasma] += 1
                 label = _is(C.PLASMA_CELL) if is_plasma else NOT_PLASMA
-                yield _at(image, *nucleus.centre_tile), label, entry["group_id"]
+                yield _at(image, *nucleus.centre_tile), label, entry["group_id"], entry["file"]
 
 
-def leukaemia_fields(folder: Path, mpp_um: float) -> Iterator[Row]:
+def leukaemia_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     """Yield nuclei of fields that are known as a whole to be ALL or benign (haematogones): weak labels.
 
     Large nuclei of an ALL field count as lymphoblasts, small ones may be lymphocytes too; in a benign field small ones
@@ -135,12 +141,12 @@ def leukaemia_fields(folder: Path, mpp_um: float) -> Iterator[Row]:
         image = _rgb(folder / entry["file"])
         image[190:, 150:] = np.median(image, axis=(0, 1))  # the burnt-in scale bar
         image = rescale(image, mpp_um, MPP_UM)
-        for nucleus in _some(_inner_nuclei(image), _PER_FIELD):
+        for nucleus in _some(_inner_nuclei(image, find), _PER_FIELD):
             large = nucleus.count * MPP_UM**2 > _SMALL_UM2
-            yield _at(image, *nucleus.centre_tile), weak[entry["label"], large], entry["group_id"]
+            yield _at(image, *nucleus.centre_tile), weak[entry["label"], large], entry["group_id"], entry["file"]
 
 
-def blood_fields(folder: Path, mpp_um: float) -> Iterator[Row]:
+def blood_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     """Yield the white cells of blood fields whose note names one type of white cell only."""
     for entry in _manifest(folder):
         kind = entry["note"].rpartition("WBC type(s): ")[2].strip().lower()
@@ -148,17 +154,17 @@ def blood_fields(folder: Path, mpp_um: float) -> Iterator[Row]:
             continue
         image = rescale(_rgb(folder / entry["file"]), mpp_um, MPP_UM)
         inside = rescale(_rgb(folder / entry["mask"]), mpp_um, MPP_UM)[..., 0] > 127
-        for nucleus in _inner_nuclei(image):
+        for nucleus in _inner_nuclei(image, find):
             if inside[_pixels(nucleus)].mean() > 0.6:
-                yield _at(image, *nucleus.centre_tile), _CELL_LABELS[kind], entry["group_id"]
+                yield _at(image, *nucleus.centre_tile), _CELL_LABELS[kind], entry["group_id"], entry["file"]
 
 
-def outlier_fields(folder: Path, mpp_um: float) -> Iterator[Row]:
+def outlier_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     """Yield nuclei of tissue sections, which no class of a smear fits."""
     for entry in _manifest(folder):
         image = rescale(_rgb(folder / entry["file"]), mpp_um, MPP_UM)
-        for nucleus in _some(_inner_nuclei(image), 20 * _PER_FIELD):
-            yield _at(image, *nucleus.centre_tile), OUTLIER, entry["file"].split("_")[3]
+        for nucleus in _some(_inner_nuclei(image, find), 20 * _PER_FIELD):
+            yield _at(image, *nucleus.centre_tile), OUTLIER, entry["file"].split("_")[3], entry["file"]
 
 
 SOURCES = (
@@ -197,15 +203,11 @@ def _rgb(path: Path) -> Pixels:
     return np.asarray(image[..., ::-1], dtype=np.uint8).copy()
 
 
-def _nuclei(image: Pixels) -> list[CellMask]:
-    return list(segment(image, fit_stain(image, MPP_UM), MPP_UM))
-
-
-def _inner_nuclei(image: Pixels) -> list[CellMask]:
+def _inner_nuclei(image: Pixels, find: Find) -> list[CellMask]:
     """Return the nuclei away from the border of a field."""
     height, width = image.shape[:2]
     inner = Box(x=0, y=0, width=width, height=height).grown(-_FROM_BORDER_PX)
-    return [n for n in _nuclei(image) if inner.holds_mean(n.sum_x, n.sum_y, n.count)]
+    return [n for n in find(image) if inner.holds_mean(n.sum_x, n.sum_y, n.count)]
 
 
 def _some(nuclei: Sequence[CellMask], number: int) -> list[CellMask]:
@@ -224,11 +226,11 @@ def _at(image: Pixels, x: int, y: int) -> Pixels:
     return crop(image, x, y, STORED_PX)
 
 
-def _middle_cell(image: Pixels) -> tuple[int, int]:
+def _middle_cell(image: Pixels, find: Find) -> tuple[int, int]:
     """Return the centre of the nucleus nearest the picture's middle, or the middle when none is within a quarter."""
     height, width = image.shape[:2]
     x, y = width // 2, height // 2
-    centres = [nucleus.centre_tile for nucleus in _nuclei(image)]
+    centres = [nucleus.centre_tile for nucleus in find(image)]
     near = [c for c in centres if np.hypot(c[0] - x, c[1] - y) < min(height, width) / 4]
     return min(near, key=lambda c: np.hypot(c[0] - x, c[1] - y)) if near else (x, y)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.training.data import CropSet
-from worker.training.evaluate import Probabilities, correct, judged
+from worker.training.classification.data import CropSet
+from worker.training.classification.evaluate import Probabilities, correct, judged
 
 _TEMPERATURES = np.exp(np.linspace(np.log(0.4), np.log(3.0), 80))
 _LIMITS = np.arange(20, 91) / 100

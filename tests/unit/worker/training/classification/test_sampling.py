@@ -4,8 +4,8 @@ from numpy.typing import NDArray
 
 from db.records import CellClass
 from tests.support.crops import discs
-from worker.training.data import joined
-from worker.training.sampling import epoch, weights
+from worker.training.classification.data import joined
+from worker.training.classification.sampling import epoch, weights
 
 LYMPHOCYTE = frozenset({CellClass.LYMPHOCYTE})
 PLASMA = frozenset({CellClass.PLASMA_CELL})

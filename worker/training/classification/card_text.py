@@ -37,7 +37,7 @@ def model_card(card: Card) -> str:
         _cells_by(card),
         f"Temperature {card.temperature}; calls below {card.abstain_below} are abstained (both chosen on validation).",
         "",
-        "Made by `python -m worker.training.fit --data DIR --out FILE` with drawn cells added.",
+        "Made by `python -m worker.training.classification.fit --data DIR --out FILE` with drawn cells added.",
         "",
         "## Limits",
         card.limits,

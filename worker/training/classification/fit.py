@@ -1,7 +1,7 @@
-"""Trains the shipped classifier: `python -m worker.training.fit --data DIR --out FILE.safetensors [--work DIR]`.
+"""Trains the shipped classifier: `python -m worker.training.classification.fit --data DIR --out FILE.safetensors`.
 
-DIR holds the public data sets that worker.training.sources names; drawn cells are added. The work folder keeps the cut
-crops and the state after each epoch, so that an interrupted training goes on where it stopped.
+DIR holds the public data sets that sources.py names; drawn cells are added. The work folder keeps the cut crops and the
+state after each epoch, so that an interrupted training goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -17,19 +17,24 @@ from typing import Any
 import numpy as np
 import torch
 
+from worker.cells.instances import cells_of
+from worker.cells.learned import predict_maps
 from worker.nets.card_files import Files
 from worker.nets.cards import Card
 from worker.nets.hybrid import Hybrid
 from worker.nets.registry import save
-from worker.training import calibrate, evaluate, loop, sources
-from worker.training.card_text import LIMITS, TERMS, model_card
-from worker.training.data import CLASSES, MPP_UM, CropSet, capped, is_drawn, joined, split, store, stored
-from worker.training.drawn import drawn_cells, drawn_smears
-from worker.training.sampling import MEAN, STD
+from worker.nets.segmenters import load_segmenter
+from worker.training.classification import calibrate, evaluate, loop, sources
+from worker.training.classification.card_text import LIMITS, TERMS, model_card
+from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped, is_drawn, joined, split, store, stored
+from worker.training.classification.drawn import drawn_cells, drawn_smears
+from worker.training.classification.sampling import MEAN, STD
 
 _DRAWN_PER_CLASS = 120
 _DRAWN_SMEARS = 32
 _VAL_PER_LABEL = 40
+SEGMENTER = "segnet-2026-11"
+"""Finds the cells of fields; the weights go with it."""
 
 
 def train_classifier(data: Path, out: Path, work: Path, recipe: loop.Recipe, *, note: str = "") -> Files[Card]:
@@ -63,10 +68,17 @@ def _crops(data: Path, work: Path, seed: int) -> CropSet:
     """Return all crops, from the work folder where they were cut before."""
     kept = work / "crops.npz"
     if not kept.is_file():
-        photographed = sources.read_all(data)
-        drawn = [drawn_cells(seed, _DRAWN_PER_CLASS), drawn_smears(seed % 1000, _DRAWN_SMEARS)]
+        find = _finder()
+        photographed = sources.read_all(data, find)
+        drawn = [drawn_cells(seed, _DRAWN_PER_CLASS), drawn_smears(seed % 1000, _DRAWN_SMEARS, find)]
         store(joined([*photographed, *drawn]), kept)
     return stored(kept)
+
+
+def _finder() -> sources.Find:
+    """Return what finds the cells of a picture as the line does."""
+    segmenter = load_segmenter(SEGMENTER)
+    return lambda picture: cells_of(predict_maps(picture, segmenter), MPP_UM)
 
 
 def _calibrated(net: Hybrid, val: CropSet, recipe: loop.Recipe, name: str) -> Card:
@@ -77,7 +89,7 @@ def _calibrated(net: Hybrid, val: CropSet, recipe: loop.Recipe, name: str) -> Ca
         name=name,
         channels=recipe.channels,
         created=datetime.now(UTC).date().isoformat(),
-        classes=tuple(c.value for c in CLASSES),
+        classes=CLASSES,
         mpp_um=MPP_UM,
         crop_px=recipe.input_px,
         mean=MEAN,
@@ -113,7 +125,9 @@ def _figures(net: Hybrid, card: Card, parts: Mapping[str, CropSet]) -> dict[str,
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line and train."""
-    parser = argparse.ArgumentParser(prog="python -m worker.training.fit", description="Train the classifier.")
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.training.classification.fit", description="Train the classifier."
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
     parser.add_argument("--out", type=Path, required=True, help="weight file to write, NAME.safetensors")
     parser.add_argument("--work", type=Path, help="where crops and state are kept; default: beside --out")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from db.records import NOT_COUNTED, CellClass
 from worker.cells.preprocess import crop
-from worker.cells.segment import CellMask, fit_stain, segment
+from worker.cells.segment import CellMask
 from worker.drawing.crops import draw_crops
 from worker.drawing.smear import DrawnSmear, SmearSpec, draw_smear
 from worker.drawing.truth import TrueCell
-from worker.training.data import MPP_UM, STORED_PX, CropSet, Label, crop_set
+from worker.training.classification.data import MPP_UM, STORED_PX, CropSet, Label, Row, crop_set
+from worker.training.classification.sources import Find
 
 _PER_GROUP = 12  # draw_crops gives so many neighbouring crops one stain
 _SEEDS_FROM = 7_000_000  # far from the seeds of demonstrations and tests
@@ -28,28 +28,28 @@ def drawn_cells(seed: int, per_class: int) -> CropSet:
     rng = np.random.default_rng([seed, 1])
     pixels, labels = draw_crops(rng, per_class, crop_px=STORED_PX, mpp_um=MPP_UM)
     rows = (
-        (pixel, frozenset({label}), str(number // _PER_GROUP))
+        (pixel, frozenset({label}), str(number // _PER_GROUP), str(number))
         for number, (pixel, label) in enumerate(zip(pixels, labels, strict=True))
     )
     return crop_set(rows, "drawn_cells")
 
 
-def drawn_smears(seed: int, smears: int) -> CropSet:
+def drawn_smears(seed: int, smears: int, find: Find) -> CropSet:
     """Return the cells of whole drawn smears as the product finds and centres them; a smear is one group."""
-    rows = (row for number in range(smears) for row in _smear_rows(_SEEDS_FROM + 1000 * seed + number))
+    rows = (row for number in range(smears) for row in _smear_rows(_SEEDS_FROM + 1000 * seed + number, find))
     return crop_set(rows, "drawn_smears")
 
 
-def labelled(drawn: DrawnSmear) -> Iterator[tuple[CellMask, Label]]:
+def labelled(drawn: DrawnSmear, find: Find) -> Iterator[tuple[CellMask, Label]]:
     """Yield each cell that is found in a drawn smear with the label of what was drawn there.
 
     What was found where nothing was drawn may be anything that is not counted.
     """
-    for found in segment(drawn.rgb, fit_stain(drawn.rgb, MPP_UM), MPP_UM):
+    for found in find(drawn.rgb):
         yield found, _true_label(found, drawn)
 
 
-def _smear_rows(seed: int) -> Iterator[tuple[NDArray[np.uint8], Label, str]]:
+def _smear_rows(seed: int, find: Find) -> Iterator[Row]:
     rng = np.random.default_rng([seed, 3])
     shares = rng.dirichlet(np.full(len(_NUCLEATED), 0.8))
     spec = SmearSpec(
@@ -64,8 +64,8 @@ def _smear_rows(seed: int) -> Iterator[tuple[NDArray[np.uint8], Label, str]]:
         smudges=int(rng.integers(2, 7)),
     )
     drawn = draw_smear(spec)
-    for found, label in labelled(drawn):
-        yield crop(drawn.rgb, *found.centre_tile, STORED_PX), label, str(seed)
+    for found, label in labelled(drawn, find):
+        yield crop(drawn.rgb, *found.centre_tile, STORED_PX), label, str(seed), str(seed)
 
 
 def _true_label(found: CellMask, drawn: DrawnSmear) -> Label:
