@@ -6,6 +6,7 @@ import torch
 
 from worker.errors import ModelError
 from worker.nets import hybrid
+from worker.nets.classifier import pooled
 from worker.nets.hybrid import FULL, QUARTER, Hybrid, load_imagenet, scaled
 
 TINY = scaled(1 / 32)
@@ -53,7 +54,7 @@ def test_the_middle_of_the_crop_weighs_more_than_its_border() -> None:
     maps = torch.zeros(2, 1, 5, 5)
     maps[0, 0, 2, 2] = 1
     maps[1, 0, 0, 0] = 1
-    middle, corner = hybrid._pooled(maps).sum(dim=1)
+    middle, corner = pooled(maps).sum(dim=1)
     assert middle > corner > 0
 
 
