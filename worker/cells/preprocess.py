@@ -66,6 +66,17 @@ def crops(tile_rgb: Pixels, centres_tile: Sequence[tuple[int, int]], size_px: in
     return out
 
 
+def resized(crops_rgb: Pixels, size_px: int) -> Pixels:
+    """Return (N, size_px, size_px, 3) uint8 crops that show what (N, S, S, 3) ones show: area mean down, cubic up."""
+    side = crops_rgb.shape[1]
+    if side == size_px:
+        return crops_rgb
+    out = np.empty((len(crops_rgb), size_px, size_px, 3), dtype=np.uint8)
+    for row, source in zip(out, crops_rgb, strict=True):
+        row[...] = rescale(source, size_px, side)
+    return out
+
+
 def prepare(crops_rgb: Pixels, *, colour: Colour = Colour.RGB, denoise: Denoise = Denoise.NONE) -> Pixels:
     """Return (N, H, W, 3) uint8 crops, filtered and converted as a model card asks."""
     if colour is Colour.RGB and denoise is Denoise.NONE:

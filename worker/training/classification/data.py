@@ -23,6 +23,11 @@ CLASSES: tuple[str, ...] = tuple(c.value for c in CellClass if c is not CellClas
 MPP_UM = 0.25
 STORED_PX = 112
 """Side of a stored crop: the input and a margin, so that a turned or shifted one stays filled."""
+CROP_PX = 80
+"""Side of the square that a network sees of a crop, 20 µm, before it is brought to the network's input size."""
+MEAN = (0.78, 0.70, 0.78)
+STD = (0.17, 0.20, 0.15)
+"""Of RGB / 255, rounded, over the training crops; they go onto the card."""
 SHARES = {"train": 0.65, "val": 0.15, "test": 0.20}
 
 _ARRAYS = ("pixels", "allowed", "source", "group", "picture")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,35 +13,47 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from worker.cells.preprocess import to_input
+from worker.cells.preprocess import resized, to_input
 from worker.training.augment import centred
-from worker.training.classification.data import CLASSES, CropSet, key
-from worker.training.classification.sampling import MEAN, STD
+from worker.training.classification.data import CLASSES, CROP_PX, MEAN, STD, CropSet, key
 
 Probabilities = NDArray[np.float32]
+_BATCH = 64
 _JUDGED_UP_TO = 2
 """Labels of more classes than this say too little to call an answer right."""
 
 
 def probabilities(
-    net: nn.Module, crops: CropSet, input_px: int, *, temperature: float = 1.0, batch: int = 64
+    net: nn.Module,
+    crops: CropSet,
+    input_px: int,
+    *,
+    crop_px: int = CROP_PX,
+    temperature: float = 1.0,
+    mean: Sequence[float] = MEAN,
+    std: Sequence[float] = STD,
+    precision: str = "float32",
 ) -> Probabilities:
-    """Return (N, K) probabilities of the crops' middles, as inference computes them."""
+    """Return (N, K) probabilities of the crops' middle `crop_px`, shown at `input_px`, as inference computes them.
+
+    On the device that the network is on. `precision` "bfloat16" is for watching a training, where speed counts more.
+    """
     net.eval()
-    parts = []
-    for start in range(0, len(crops), batch):
-        middles = np.stack([centred(p, input_px) for p in crops.pixels[start : start + batch]])
-        with torch.inference_mode():
-            values = torch.from_numpy(to_input(middles, MEAN, STD))
-            logits = net(values.contiguous(memory_format=torch.channels_last)) / temperature
-            parts.append(torch.softmax(logits, dim=1).numpy())
+    device = next(net.parameters()).device
+    parts = [np.empty((0, len(crops.classes)), dtype=np.float32)]
+    for start in range(0, len(crops), _BATCH):
+        middles = np.stack([centred(p, crop_px) for p in crops.pixels[start : start + _BATCH]])
+        values = torch.from_numpy(to_input(resized(middles, input_px), mean, std)).to(device)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = net(values.contiguous(memory_format=torch.channels_last))
+        parts.append(torch.softmax(logits.float() / temperature, dim=1).cpu().numpy())
     return np.concatenate(parts)
 
 
 def judged(crops: CropSet) -> NDArray[np.bool_]:
     """Return (N,) which crops have a label narrow enough to be scored."""
-    width = crops.allowed.sum(axis=1)
-    return np.asarray((width >= 1) & (width <= _JUDGED_UP_TO), dtype=np.bool_)
+    width, classes = crops.allowed.sum(axis=1), crops.allowed.shape[1]
+    return np.asarray((width >= 1) & (width <= _JUDGED_UP_TO) & (width < classes), dtype=np.bool_)
 
 
 def correct(found: Probabilities, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -88,7 +101,7 @@ def colour_baseline(train: CropSet, test: CropSet) -> float:
 
 
 def _colours(crops: CropSet) -> NDArray[np.float64]:
-    values = np.stack([centred(p, 80).reshape(-1, 3) for p in crops.pixels]).astype(np.float64)
+    values = np.stack([centred(p, CROP_PX).reshape(-1, 3) for p in crops.pixels]).astype(np.float64)
     return np.concatenate([values.mean(axis=1), values.std(axis=1), np.percentile(values, 10, axis=1)], axis=1)
 
 

@@ -21,14 +21,26 @@ from worker.cells.instances import cells_of
 from worker.cells.learned import predict_maps
 from worker.nets.card_files import Files
 from worker.nets.cards import Card
-from worker.nets.hybrid import Hybrid
+from worker.nets.classifier import Classifier
 from worker.nets.registry import save
 from worker.nets.segmenters import load_segmenter
 from worker.training.classification import calibrate, evaluate, loop, sources
 from worker.training.classification.card_text import LIMITS, TERMS, model_card
-from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped, is_drawn, joined, split, store, stored
+from worker.training.classification.data import (
+    CLASSES,
+    MEAN,
+    MPP_UM,
+    STD,
+    CropSet,
+    capped,
+    is_drawn,
+    joined,
+    split,
+    store,
+    stored,
+)
 from worker.training.classification.drawn import drawn_cells, drawn_smears
-from worker.training.classification.sampling import MEAN, STD
+from worker.training.classification.recipe import Recipe
 
 _DRAWN_PER_CLASS = 120
 _DRAWN_SMEARS = 32
@@ -37,7 +49,7 @@ SEGMENTER = "segnet-2026-11"
 """Finds the cells of fields; the weights go with it."""
 
 
-def train_classifier(data: Path, out: Path, work: Path, recipe: loop.Recipe, *, note: str = "") -> Files[Card]:
+def train_classifier(data: Path, out: Path, work: Path, recipe: Recipe, *, note: str = "") -> Files[Card]:
     """Train on the data sets below `data` and write weights, card and model card as `out` and beside it.
 
     `note` is said on the card after the limits.
@@ -56,7 +68,7 @@ def train_classifier(data: Path, out: Path, work: Path, recipe: loop.Recipe, *, 
     return files
 
 
-def halve(net: Hybrid) -> None:
+def halve(net: Classifier) -> None:
     """Round the weights to half precision, as the file will hold them, so that all figures are the file's."""
     with torch.no_grad():
         for weight in net.parameters():
@@ -81,10 +93,10 @@ def _finder() -> sources.Find:
     return lambda picture: cells_of(predict_maps(picture, segmenter), MPP_UM)
 
 
-def _calibrated(net: Hybrid, val: CropSet, recipe: loop.Recipe, name: str) -> Card:
-    found = evaluate.probabilities(net, val, recipe.input_px)
+def _calibrated(net: Classifier, val: CropSet, recipe: Recipe, name: str) -> Card:
+    found = evaluate.probabilities(net, val, recipe.input_px, crop_px=recipe.input_px)
     temperature = round(calibrate.best_temperature(found, val), 3)
-    found = evaluate.probabilities(net, val, recipe.input_px, temperature=temperature)
+    found = evaluate.probabilities(net, val, recipe.input_px, crop_px=recipe.input_px, temperature=temperature)
     return Card(
         name=name,
         channels=recipe.channels,
@@ -106,17 +118,17 @@ def _counts(parts: Mapping[str, CropSet]) -> dict[str, dict[str, int]]:
     return {name: dict(sorted(Counter(map(str, part.source)).items())) for name, part in parts.items()}
 
 
-def _figures(net: Hybrid, card: Card, parts: Mapping[str, CropSet]) -> dict[str, Any]:
+def _figures(net: Classifier, card: Card, parts: Mapping[str, CropSet]) -> dict[str, Any]:
     """Return the figures on the held-out groups, photographed and drawn cells apart."""
     test = parts["test"]
     sets = {"photographed": test.where(~is_drawn(test)), "drawn": test.where(is_drawn(test))}
     out: dict[str, Any] = {}
     for name, crops in sets.items():
-        found = evaluate.probabilities(net, crops, card.crop_px, temperature=card.temperature)
+        found = evaluate.probabilities(net, crops, card.crop_px, crop_px=card.crop_px, temperature=card.temperature)
         out[name] = evaluate.figures(found, crops, card.abstain_below)
         print(name, out[name], flush=True)
     outliers = test.where(np.logical_not(test.allowed.any(axis=1)))
-    found = evaluate.probabilities(net, outliers, card.crop_px, temperature=card.temperature)
+    found = evaluate.probabilities(net, outliers, card.crop_px, crop_px=card.crop_px, temperature=card.temperature)
     out["outliers_abstained"] = round(float((found.max(axis=1) < card.abstain_below).mean()), 3)
     real = {part: crops.where(~is_drawn(crops)) for part, crops in parts.items()}
     out["colour_only_baseline_balanced_accuracy"] = round(evaluate.colour_baseline(real["train"], real["test"]), 3)
@@ -131,13 +143,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
     parser.add_argument("--out", type=Path, required=True, help="weight file to write, NAME.safetensors")
     parser.add_argument("--work", type=Path, help="where crops and state are kept; default: beside --out")
-    parser.add_argument("--epochs", type=int, default=loop.Recipe.epochs)
-    parser.add_argument("--seed", type=int, default=loop.Recipe.seed)
+    parser.add_argument("--epochs", type=int, default=Recipe.epochs)
+    parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--note", default="", help="said on the card after the limits")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
-    recipe = loop.Recipe(epochs=chosen.epochs, seed=chosen.seed)
+    recipe = Recipe(epochs=chosen.epochs, seed=chosen.seed)
     work = chosen.work or chosen.out.with_suffix(".training")
     files = train_classifier(chosen.data, chosen.out, work, recipe, note=chosen.note)
     print(f"{files.weights}: {files.weights.stat().st_size} bytes, SHA-256 {files.card.weights_sha256}")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from worker.cells.preprocess import to_input
+from worker.cells.preprocess import resized, to_input
 from worker.training.augment import augmented
 from worker.training.classification.data import CropSet, is_drawn
+from worker.training.classification.recipe import Recipe
 
-MEAN = (0.78, 0.70, 0.78)
-STD = (0.17, 0.20, 0.15)
-"""Of RGB / 255, rounded, over the training crops; they go onto the card."""
 _PARTIAL_WEIGHT = 0.5
 """How often a label of several classes, or an outlier, is drawn beside one that names a class."""
 _DRAWN_SHARE = 0.3
@@ -52,23 +51,24 @@ def _balanced(crops: CropSet) -> NDArray[np.float64]:
     return chances
 
 
-def epoch(crops: CropSet, *, draws: int, batch: int, input_px: int, rng: Generator) -> Iterator[TrainingBatch]:
-    """Yield batches of ((B, 3, S, S) float32 input, (B, K) allowed classes); the next one is made meanwhile."""
-    rows = rng.choice(len(crops), size=draws, p=weights(crops))
-    parts = [rows[start : start + batch] for start in range(0, draws, batch)]
+def epoch(crops: CropSet, recipe: Recipe, input_px: int, rng: Generator) -> Iterator[TrainingBatch]:
+    """Yield batches of ((B, 3, S, S) float32, (B, K) allowed classes), S `input_px`; the next one is made meanwhile."""
+    rows = rng.choice(len(crops), size=recipe.draws, p=weights(crops))
+    parts = [rows[start : start + recipe.batch] for start in range(0, recipe.draws, recipe.batch)]
+    make = partial(_made, crops, recipe, input_px, rng)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="augment") as maker:
-        waiting = maker.submit(_made, crops, parts[0], input_px, rng)
+        waiting = maker.submit(make, parts[0])
         for following in [*parts[1:], None]:
             ready = waiting.result()
             if following is not None:
-                waiting = maker.submit(_made, crops, following, input_px, rng)
+                waiting = maker.submit(make, following)
             yield ready
 
 
-def _made(crops: CropSet, rows: NDArray[np.int64], input_px: int, rng: Generator) -> TrainingBatch:
+def _made(crops: CropSet, recipe: Recipe, input_px: int, rng: Generator, rows: NDArray[np.int64]) -> TrainingBatch:
     contexts = rng.integers(0, len(crops), size=len(rows))
     pixels = [
-        augmented(crops.pixels[row], crops.pixels[other], input_px, rng)
+        augmented(crops.pixels[row], crops.pixels[other], recipe.crop_px, rng)
         for row, other in zip(rows, contexts, strict=True)
     ]
-    return to_input(np.stack(pixels), MEAN, STD), crops.allowed[rows]
+    return to_input(resized(np.stack(pixels), input_px), recipe.mean, recipe.std), crops.allowed[rows]

@@ -13,9 +13,9 @@ from worker.training.augment import centred
 from worker.training.classification import fit
 from worker.training.classification.data import joined, store
 from worker.training.classification.evaluate import probabilities
-from worker.training.classification.loop import Recipe
+from worker.training.classification.recipe import Recipe
 
-TINY = Recipe(channels=scaled(1 / 16), input_px=48, early_px=48, epochs=1, draws=16, batch=8, seed=3)
+TINY = Recipe(channels=scaled(1 / 16), crop_px=48, input_px=48, early_px=48, epochs=1, draws=16, batch=8, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def test_the_product_calls_crops_as_the_figures_were_made(trained: Path) -> None
     model, crops = load("tiny-trained", trained, "cpu"), discs(one_of_each(2))
     middles = np.stack([centred(p, 48) for p in crops.pixels])
     told = classify(middles, model).probabilities
-    assert told == pytest.approx(probabilities(model.net, crops, 48, temperature=model.card.temperature), abs=1e-5)
+    assert told == pytest.approx(
+        probabilities(model.net, crops, 48, crop_px=48, temperature=model.card.temperature), abs=1e-5
+    )
 
 
 def test_the_figures_keep_drawn_cells_apart_and_stand_beside_the_baseline(trained: Path) -> None:

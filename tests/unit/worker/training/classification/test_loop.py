@@ -8,12 +8,14 @@ import torch
 from numpy.typing import NDArray
 
 from tests.support.crops import discs, one_of_each
-from worker.nets.hybrid import scaled
+from worker.errors import BadRequestError
+from worker.nets.architectures import channels_of
 from worker.training.classification.data import CropSet
 from worker.training.classification.evaluate import balanced_accuracy, probabilities
-from worker.training.classification.loop import Recipe, fit, partial_loss
+from worker.training.classification.loop import fit, partial_loss
+from worker.training.classification.recipe import Recipe
 
-TINY = Recipe(channels=scaled(1 / 16), input_px=48, early_px=48, epochs=2, draws=24, batch=8, seed=3)
+TINY = Recipe(channels=channels_of("hybrid", 1 / 16), input_px=48, early_px=48, epochs=2, draws=24, batch=8, seed=3)
 
 
 def test_a_partial_label_is_scored_on_the_sum_of_its_classes() -> None:
@@ -64,14 +66,46 @@ def test_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
     crops = discs(one_of_each(2))
     once = replace(TINY, epochs=1, draws=8)
     fit(crops, crops, once, tmp_path)
-    with pytest.raises(ValueError, match="another recipe"):
+    with pytest.raises(BadRequestError, match="another recipe"):
         fit(crops, crops, replace(once, peak_lr=1e-2), tmp_path)
 
 
 def test_no_pickle_is_written(tmp_path: Path) -> None:
     crops = discs(one_of_each(2))
     fit(crops, crops, replace(TINY, epochs=1, draws=8), tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["best.safetensors", "state-1.safetensors", "state.json"]
+    kept = ["best.safetensors", "log.csv", "state-1.safetensors", "state.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == kept
+
+
+def test_what_each_epoch_gave_is_logged(tmp_path: Path) -> None:
+    crops, said = discs(one_of_each(2)), list[str]()
+    fit(crops, crops, replace(TINY, draws=8), tmp_path, say=said.append)
+    rows = [line.split(",") for line in (tmp_path / "log.csv").read_text().splitlines()]
+    assert rows[0] == ["epoch", "loss", "score", "seconds"]
+    assert [row[0] for row in rows[1:]] == ["1", "2"]
+    assert [line.split("  ")[0] for line in said] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_initial_weights_are_begun_with(tmp_path: Path) -> None:
+    crops = discs(one_of_each(2))
+    still = replace(TINY, epochs=1, draws=8, peak_lr=0.0, weight_decay=0.0)
+    first = fit(crops, crops, still, tmp_path / "first", say=_quiet)
+    weight = {k: v + 1 for k, v in first.state_dict().items() if k == "head.weight"}
+    again = fit(crops, crops, still, tmp_path / "again", initial=weight, say=_quiet)
+    assert torch.allclose(again.state_dict()["head.weight"], weight["head.weight"])
+    with pytest.raises(BadRequestError, match=r"head\.weight"):
+        fit(crops, crops, still, tmp_path / "bad", initial={"head.weight": torch.zeros(1)}, say=_quiet)
+
+
+def test_a_training_has_as_many_classes_as_its_set(tmp_path: Path) -> None:
+    crops = discs(one_of_each(2))
+    two = replace(crops, classes=("a", "b"), allowed=np.stack([np.arange(6) % 2 == 0, np.arange(6) % 2 == 1], axis=1))
+    net = fit(two, two, replace(TINY, epochs=1, draws=8, precision="bfloat16"), tmp_path, say=_quiet)
+    assert probabilities(net, two, 48).shape == (6, 2)
+
+
+def _quiet(_: str) -> None:
+    """Say nothing of a training."""
 
 
 def _stopping_at_the_second_look(crops: CropSet) -> CropSet:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from db.records import CellClass
 from tests.support.crops import discs
 from worker.training.classification.data import joined
+from worker.training.classification.recipe import Recipe
 from worker.training.classification.sampling import epoch, weights
 
 LYMPHOCYTE = frozenset({CellClass.LYMPHOCYTE})
@@ -41,7 +42,7 @@ def test_an_epoch_is_repeatable_and_complete() -> None:
     crops = discs([LYMPHOCYTE, PLASMA] * 4)
 
     def run() -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-        return list(epoch(crops, draws=10, batch=4, input_px=48, rng=np.random.default_rng(9)))
+        return list(epoch(crops, Recipe(draws=10, batch=4), 48, np.random.default_rng(9)))
 
     first, second = run(), run()
     assert [len(allowed) for _, allowed in first] == [4, 4, 2]
