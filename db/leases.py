@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Engine, Row, func, select, text, update
 
 from db import batches, patients, steps, sweeping
 from db.errors import NotAllowedError
-from db.records import Claim, Decide, ModelVersion, Preparation, RunState, Specimen, StoredObject
+from db.model_rows import COLUMNS, version_of
+from db.records import Claim, Decide, Preparation, RunState, Specimen, StoredObject
 from db.run_tables import run
 from db.session import transact
 from db.steps import in_seconds, stored_object
@@ -86,7 +87,7 @@ def finish(engine: Engine, claim: Claim, decide: Decide) -> None:
             raise NotAllowedError(f"run {claim.run_id} cannot be done: {absent}")
         end = {"finished_at": func.now(), "n_cells": batches.count_cells(conn, claim.run_id)} | steps.NO_ERROR
         steps.step(conn, claim.run_id, RunState.DONE, actor=_actor(row), reason="all batches written", **end)
-        patients.recompute(conn, steps.patient_of(conn, claim.run_id), decide)
+        _judge_again(conn, row, decide)
 
     transact(engine, work, patience_s=claim.lease_s)
 
@@ -101,7 +102,7 @@ def fail(engine: Engine, claim: Claim, *, code: str, cause: str, remedy: str, de
         row = steps.held(conn, claim, ended=(RunState.QUARANTINED,))
         if row.state == RunState.RUNNING:
             steps.quarantine(conn, row.id, actor=_actor(row), code=code, cause=cause, remedy=remedy)
-            patients.recompute(conn, steps.patient_of(conn, row.id), decide)
+            _judge_again(conn, row, decide)
 
     transact(engine, work, patience_s=claim.lease_s)
 
@@ -122,7 +123,7 @@ def retry_later(
         if counts and row.attempt - row.releases >= row.max_attempts:
             remedy = f"{row.max_attempts} attempts failed; mend the cause, then retry the slide"
             steps.quarantine(conn, row.id, actor=_actor(row), code=code, cause=cause, remedy=remedy)
-            patients.recompute(conn, steps.patient_of(conn, row.id), decide)
+            _judge_again(conn, row, decide)
             return RunState.QUARANTINED
         _wait(conn, row, f"{code}: {cause}", delay_s=delay_s, counts=counts, error_code=code, error_cause=cause)
         return RunState.RETRY_WAIT
@@ -152,14 +153,16 @@ def _wait(conn: Connection, row: Row[Any], reason: str, *, delay_s: float, count
     steps.step(conn, row.id, RunState.RETRY_WAIT, actor=_actor(row), reason=reason, **values, **error)
 
 
+def _judge_again(conn: Connection, row: Row[Any], decide: Decide) -> None:
+    patients.recompute_after_run(conn, steps.patient_of(conn, row.id), row.model_version_id, decide)
+
+
 def _actor(row: Row[Any]) -> str:
     return str(row.lease_owner)
 
 
 def _facts(conn: Connection, run_id: int) -> Row[Any]:
-    version = model_version.c
-    model = (version.name, version.weights_sha256, version.classes, version.preprocess)
-    columns = (slide, lab.c.site_mpp_um, *model)
+    columns: tuple[Any, ...] = (slide, lab.c.site_mpp_um, *COLUMNS)
     joined = run.join(slide).join(patient).join(lab).join(model_version, run.c.model_version_id == model_version.c.id)
     return conn.execute(select(*columns).select_from(joined).where(run.c.id == run_id)).one()
 
@@ -194,11 +197,6 @@ def _claim(facts: Row[Any], run_id: int, *, taken: Row[Any], files: tuple[Stored
         preparation=Preparation(facts.preparation) if facts.preparation else None,
         declared_mpp_um=facts.declared_mpp_um,
         site_mpp_um=facts.site_mpp_um,
-        model=ModelVersion(
-            name=facts.name,
-            weights_sha256=facts.weights_sha256,
-            classes=tuple(facts.classes),
-            preprocess=facts.preprocess,
-        ),
+        model=version_of(facts),
         lease_s=lease_s,
     )

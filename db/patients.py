@@ -8,77 +8,19 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, text, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.errors import NotAllowedError, NotFoundError
-from db.records import Decide, Specimen, SpecimenTally, Tally, Verdict
-from db.tables import active_model, lab, model_version, patient
+from db.records import Decide, Tally, Verdict
+from db.tables import active_model, patient
+from db.tallies import tallies
 from db.verdict_tables import verdict, verdict_history
-
-WITHDRAWN = "withdrawn"
-"""Error code of a run that a person cancelled: its slide no longer bears on the verdict."""
-
-_STANDING = text(
-    """
-    SELECT slide.specimen, run.id AS run_id,
-      CASE WHEN run.state = 'cancelled' AND run.error_code = :withdrawn THEN 'withdrawn'
-           WHEN slide.state <> 'current' THEN 'open'
-           WHEN run.state IN ('done', 'quarantined') THEN run.state
-           ELSE 'open' END AS standing
-      FROM slide LEFT JOIN run ON run.slide_id = slide.id AND run.model_version_id = :model_version_id
-     WHERE slide.patient_id = :patient_id AND slide.state <> 'superseded'
-    """
-)
-_COUNTS = text(
-    """
-    SELECT cell_class, sum(called) AS called, sum(abstained) FILTER (WHERE counted) AS abstained
-      FROM run_count WHERE run_id = ANY (:runs) GROUP BY cell_class ORDER BY cell_class
-    """
-)
 
 
 def tally(conn: Connection, patient_id: int, model_version_id: int) -> Tally:
-    """Return what the patient's verdict under one model version rests on, as this statement sees it.
-
-    A slide that is incomplete, missing, or not read by this model version counts as open; counts come from done
-    slides only. Raises NotFoundError.
-    """
-    names = conn.execute(
-        select(lab.c.rule, model_version.c.name)
-        .select_from(patient.join(lab).join(model_version, model_version.c.id == model_version_id))
-        .where(patient.c.id == patient_id)
-    ).one_or_none()
-    if names is None:
-        raise NotFoundError(f"no patient {patient_id} or no model version {model_version_id}")
-    parameters = {"patient_id": patient_id, "model_version_id": model_version_id, "withdrawn": WITHDRAWN}
-    slides = conn.execute(_STANDING, parameters).mappings().all()
-    standings = [slide["standing"] for slide in slides]
-    return Tally(
-        model_version=names.name,
-        rule=names.rule,
-        specimens=_specimens(conn, [slide for slide in slides if slide["standing"] == "done"]),
-        slides_done=standings.count("done"),
-        slides_open=standings.count("open"),
-        slides_quarantined=standings.count("quarantined"),
-    )
-
-
-def _specimens(conn: Connection, done: list[RowMapping]) -> tuple[SpecimenTally, ...]:
-    runs: dict[str, list[int]] = {}
-    for slide in done:
-        runs.setdefault(slide["specimen"], []).append(slide["run_id"])
-    return tuple(_specimen(conn, Specimen(name), runs[name]) for name in sorted(runs))
-
-
-def _specimen(conn: Connection, specimen: Specimen, runs: list[int]) -> SpecimenTally:
-    rows = conn.execute(_COUNTS, {"runs": runs}).all()
-    return SpecimenTally(
-        specimen=specimen,
-        counts={row.cell_class: int(row.called) for row in rows if row.called},
-        abstained=sum(int(row.abstained or 0) for row in rows),
-        slides_done=len(runs),
-    )
+    """Return what the patient's verdict under one model version rests on (`db.tallies`). Raises NotFoundError."""
+    return tallies(conn, model_version_id, [patient_id])[patient_id]
 
 
 def recompute(conn: Connection, patient_id: int, decide: Decide) -> Verdict:
@@ -100,6 +42,19 @@ def recompute(conn: Connection, patient_id: int, decide: Decide) -> Verdict:
     if shown != active:
         conn.execute(update(patient).where(patient.c.id == patient_id).values(shown_model_id=active))
     return found
+
+
+def recompute_after_run(conn: Connection, patient_id: int, model_version_id: int, decide: Decide) -> None:
+    """Recompute the patient's verdict after a step of a run by that model version, if any report rests on it.
+
+    None does on a model version that reads the archive beside the active one, unless the patient is shown under it.
+    The patient is locked before that is asked, so that an activation at the same time sees the run, or is seen.
+    """
+    locked = select(patient.c.shown_model_id).where(patient.c.id == patient_id).with_for_update()
+    shown = conn.execute(locked).scalar_one_or_none()
+    active = conn.execute(select(active_model.c.model_version_id)).scalar_one_or_none()
+    if model_version_id in (shown, active):
+        recompute(conn, patient_id, decide)
 
 
 def recompute_all(conn: Connection, patient_ids: Iterable[int], decide: Decide) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, column, func, select, table
@@ -99,6 +99,7 @@ class RunReport:
     next_at: datetime
     progress_at: datetime | None
     finished_at: datetime | None
+    shown: bool  # whether the patient's finding rests on this model version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,28 @@ class CellReport:
     probabilities: Mapping[str, float]
     features: Mapping[str, float] | None
     outline_l0: list[int] | None
+    shown: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionReport:
+    """A registered model version; the fields are those of `marrowline models list --json`, beside what is installed."""
+
+    model_version: str
+    created: date | None
+    registered_at: datetime
+    active: bool
+    activated_at: datetime | None
+    weights_sha256: str
+    arch: str | None
+    classes: list[str]
+    figures: Mapping[str, Any] | None
+    limits: str | None
+    terms: str | None
+    slides_read: int
+    slides_quarantined: int
+    slides_queued: int
+    patients_shown: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,10 +226,16 @@ def cells(
     limit: int | None = None,
     offset: int = 0,
 ) -> list[CellReport]:
-    """Return cells of finished runs by run, batch and number."""
-    wanted = {"lab": lab, "patient": patient, "run_id": run_id, "cell_class": cell_class}
+    """Return cells of finished runs by run, batch and number: of a run that is named, or of those that are shown."""
+    shown = True if run_id is None else None
+    wanted = {"lab": lab, "patient": patient, "run_id": run_id, "cell_class": cell_class, "shown": shown}
     order = ("run_id", "batch_no", "cell_no")
     return _read(conn, CellReport, "cells", wanted, order, limit=limit, offset=offset)
+
+
+def model_versions(conn: Connection) -> list[ModelVersionReport]:
+    """Return the registered model versions, in the order in which they were registered."""
+    return _read(conn, ModelVersionReport, "model_versions", {}, ("registered_at", "model_version"))
 
 
 def differential(conn: Connection, *, lab: str | None = None, patient: str | None = None) -> list[DifferentialReport]:

@@ -6,12 +6,13 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, select, text
 
-from db import patients, steps
+from db import patients, steps, tallies
 from db.errors import NotAllowedError
 from db.records import Decide, RunState, SlideState
 from db.tables import slide
 
 _SWEEP_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('marrowline sweep', 2))")
+# The active model's runs come first: reading the archive with another one keeps no new slide waiting.
 # A lab's turn comes later the more of its runs are being read or rung already.
 _DUE = text(
     """
@@ -21,16 +22,17 @@ _DUE = text(
        WHERE run.id = ANY (:exclude) OR run.state = 'running' AND run.lease_until >= now()
        GROUP BY patient.lab_id
     ), due AS (
-      SELECT run.id, patient.lab_id, run.created_at,
-             row_number() OVER (PARTITION BY patient.lab_id ORDER BY run.created_at, run.id) AS place
+      SELECT run.id, patient.lab_id, run.created_at, active.only_row IS NULL AS beside,
+             row_number() OVER (PARTITION BY patient.lab_id, active.only_row ORDER BY run.created_at, run.id) AS place
         FROM run JOIN slide ON slide.id = run.slide_id JOIN patient ON patient.id = slide.patient_id
+        LEFT JOIN active_model AS active ON active.model_version_id = run.model_version_id
        WHERE slide.state = 'current' AND run.attempt - run.releases < run.max_attempts
          AND (run.state IN ('pending', 'retry_wait') AND run.next_at <= now()
               OR run.state = 'running' AND run.lease_until < now())
          AND run.id <> ALL (:exclude)
     )
     SELECT due.id FROM due LEFT JOIN busy USING (lab_id)
-     ORDER BY due.place + coalesce(busy.n, 0), due.created_at, due.id LIMIT :limit
+     ORDER BY due.beside, due.place + coalesce(busy.n, 0), due.created_at, due.id LIMIT :limit
     """
 )
 _SPENT = text(
@@ -97,8 +99,8 @@ def cancel(conn: Connection, run_id: int, decide: Decide, reason: str, *, actor:
     Raises NotFoundError.
     """
     row = steps.locked(conn, run_id)
-    if row.state == RunState.CANCELLED and row.error_code == patients.WITHDRAWN:
+    if row.state == RunState.CANCELLED and row.error_code == tallies.WITHDRAWN:
         return
-    error = {"error_code": patients.WITHDRAWN, "error_cause": reason, "error_remedy": "requeue the run to undo this"}
+    error = {"error_code": tallies.WITHDRAWN, "error_cause": reason, "error_remedy": "requeue the run to undo this"}
     steps.step(conn, run_id, RunState.CANCELLED, actor=actor, reason=reason, **error)
     patients.recompute(conn, steps.patient_of(conn, run_id), decide)

@@ -50,10 +50,14 @@ model_version = Table(
     words("weights_sha256"),
     Column("classes", ARRAY(Text), nullable=False),
     Column("preprocess", JSONB, nullable=False),
+    Column("card", JSONB(none_as_null=True)),  # figures, limits and terms; none known of versions registered early
+    Column("confusion", JSONB(none_as_null=True)),
     moment("created_at"),
     UniqueConstraint("name"),
     CheckConstraint("weights_sha256 ~ '^[0-9a-f]{64}$'", name="weights_sha256"),
     CheckConstraint("cardinality(classes) > 0", name="classes"),
+    CheckConstraint("jsonb_typeof(card) = 'object'", name="card"),
+    CheckConstraint("confusion ? 'classes' AND confusion ? 'counts'", name="confusion"),
 )
 
 active_model = Table(

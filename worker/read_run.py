@@ -16,7 +16,8 @@ from sqlalchemy import Engine
 
 from db import batches, leases, workers
 from db.errors import BadOutputError, DatabaseError, FencedError, UnavailableError
-from db.records import Claim, ModelVersion, Plan, Preparation
+from db.model_rows import differing
+from db.records import Claim, Plan, Preparation
 from worker import pipeline
 from worker.config import WorkerSettings
 from worker.errors import (
@@ -154,9 +155,9 @@ def _read(claim: Claim, bench: Bench) -> None:
     ):
         heart.check()
         model = bench.load_model(claim.model.name)
-        if (own := version_of(model.card)) != claim.model:
+        if others := differing(version_of(model.card), claim.model):
             raise ModelError(
-                f"{claim.model.name}: this worker's model differs in {_differing(own, claim.model)} from the one that "
+                f"{claim.model.name}: this worker's model differs in {', '.join(others)} from the one that "
                 "the run asks for; install the same package version and weights on scheduler and worker"
             )
         if bench.prefetcher:
@@ -166,14 +167,6 @@ def _read(claim: Claim, bench: Bench) -> None:
             plan = pipeline.plan_slide(reader, model, spec, sha256=file.sha256)
             _write(claim, bench, heart, reader, plan, model)
     leases.finish(bench.engine, claim, decide)
-
-
-def _differing(own: ModelVersion, asked: ModelVersion) -> str:
-    """Name what sets two model versions of one name apart."""
-    what = ["weights"] if own.weights_sha256 != asked.weights_sha256 else []
-    what += ["classes"] if own.classes != asked.classes else []
-    keys = sorted({*own.preprocess, *asked.preprocess})
-    return ", ".join([*what, *(key for key in keys if own.preprocess.get(key) != asked.preprocess.get(key))])
 
 
 def _check_going_on(heart: Heartbeat, bench: Bench) -> None:

@@ -29,7 +29,8 @@ SELECT run.id AS run_id,
        run.created_at,
        run.next_at,
        run.progress_at,
-       run.finished_at
+       run.finished_at,
+       run.model_version_id IS NOT DISTINCT FROM patient.shown_model_id AS shown
   FROM public.run
   JOIN public.slide ON slide.id = run.slide_id
   JOIN public.patient ON patient.id = slide.patient_id
@@ -52,3 +53,5 @@ COMMENT ON COLUMN report.runs.countable_share IS 'Part of the slide in which cel
 COMMENT ON COLUMN report.runs.areas_mm2 IS 'Area in which cells are counted';
 COMMENT ON COLUMN report.runs.tile_defects IS 'Tiles that could not be decoded: nothing was counted in them';
 COMMENT ON COLUMN report.runs.progress_at IS 'When a batch was last written';
+COMMENT ON COLUMN report.runs.shown IS
+  'Whether the patient''s finding rests on this model version; false for one that is compared with it, or past';

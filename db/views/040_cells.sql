@@ -20,7 +20,8 @@ SELECT lab.code AS lab,
          AS features,
        (SELECT outline.points_l0 FROM public.outline
          WHERE (outline.run_id, outline.batch_no, outline.cell_no) = (cell.run_id, cell.batch_no, cell.cell_no))
-         AS outline_l0
+         AS outline_l0,
+       run.model_version_id IS NOT DISTINCT FROM patient.shown_model_id AS shown
   FROM public.cell
   JOIN public.run ON run.id = cell.run_id AND run.state = 'done'
   JOIN public.model_version ON model_version.id = run.model_version_id
@@ -38,3 +39,5 @@ COMMENT ON COLUMN report.cells.probability IS 'The greatest probability of any c
 COMMENT ON COLUMN report.cells.probabilities IS 'Probability of each class of the model version';
 COMMENT ON COLUMN report.cells.features IS 'Shape, colour and texture, named';
 COMMENT ON COLUMN report.cells.outline_l0 IS 'Polygon x, y, x, y ... in level-0 pixels, without the repeated first point';
+COMMENT ON COLUMN report.cells.shown IS
+  'Whether the patient''s finding rests on this model version: a slide may be read by several';

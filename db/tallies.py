@@ -1,0 +1,98 @@
+"""What patients' verdicts rest on: counted cells and the standing of slides, for one patient or for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, text
+
+from db.errors import NotFoundError
+from db.model_rows import confusion_of
+from db.records import Specimen, SpecimenTally, Tally
+from db.tables import lab, model_version, patient
+
+WITHDRAWN = "withdrawn"
+"""Error code of a run that a person cancelled: its slide no longer bears on the verdict."""
+
+_STANDING = text(
+    """
+    SELECT patient_id, specimen, standing, count(*) AS slides, array_agg(run_id) AS runs
+      FROM (SELECT slide.patient_id, slide.specimen, run.id AS run_id,
+              CASE WHEN run.state = 'cancelled' AND run.error_code = :withdrawn THEN 'withdrawn'
+                   WHEN slide.state <> 'current' THEN 'open'
+                   WHEN run.state IN ('done', 'quarantined') THEN run.state
+                   ELSE 'open' END AS standing
+              FROM slide LEFT JOIN run ON run.slide_id = slide.id AND run.model_version_id = :model_version_id
+             WHERE slide.patient_id = ANY (:patients) AND slide.state <> 'superseded') AS one
+     GROUP BY patient_id, specimen, standing ORDER BY patient_id, specimen
+    """
+)
+_COUNTS = text(
+    """
+    SELECT slide.patient_id, slide.specimen, run_count.cell_class, sum(run_count.called) AS called,
+           sum(run_count.abstained) FILTER (WHERE run_count.counted) AS abstained
+      FROM run_count JOIN run ON run.id = run_count.run_id JOIN slide ON slide.id = run.slide_id
+     WHERE run_count.run_id = ANY (:runs)
+     GROUP BY slide.patient_id, slide.specimen, run_count.cell_class ORDER BY run_count.cell_class
+    """
+)
+
+
+def tallies(conn: Connection, model_version_id: int, patient_ids: Sequence[int]) -> dict[int, Tally]:
+    """Return what each patient's verdict under one model version rests on.
+
+    A slide that is incomplete, missing, or not read by this model version counts as open; counts come from done
+    slides only. Raises NotFoundError when the model version or one of the patients is not known.
+    """
+    wanted = select(model_version.c.name, model_version.c.confusion).where(model_version.c.id == model_version_id)
+    model = conn.execute(wanted).one_or_none()
+    rules = _rules(conn, patient_ids)
+    if model is None or len(rules) != len(set(patient_ids)):
+        raise NotFoundError(f"no patient {', '.join(map(str, patient_ids[:3]))} or no model version {model_version_id}")
+    parameters = {"patients": list(patient_ids), "model_version_id": model_version_id, "withdrawn": WITHDRAWN}
+    standing = conn.execute(_STANDING, parameters).all()
+    runs = [run for row in standing if row.standing == "done" for run in row.runs]
+    counts = _by_patient(conn.execute(_COUNTS, {"runs": runs}))
+    slides, confusion = _by_patient(standing), confusion_of(model.confusion)
+    return {
+        patient_id: Tally(
+            model_version=model.name,
+            rule=rule,
+            specimens=_specimens(slides.get(patient_id, ()), counts.get(patient_id, ())),
+            slides_done=_slides(slides.get(patient_id, ()), "done"),
+            slides_open=_slides(slides.get(patient_id, ()), "open"),
+            slides_quarantined=_slides(slides.get(patient_id, ()), "quarantined"),
+            confusion=confusion,
+        )
+        for patient_id, rule in rules.items()
+    }
+
+
+def _rules(conn: Connection, patient_ids: Sequence[int]) -> dict[int, str]:
+    wanted = select(patient.c.id, lab.c.rule).select_from(patient.join(lab)).where(patient.c.id.in_(patient_ids))
+    return {row.id: row.rule for row in conn.execute(wanted)}
+
+
+def _by_patient(rows: Iterable[Row[Any]]) -> Mapping[int, Sequence[Row[Any]]]:
+    found: dict[int, list[Row[Any]]] = {}
+    for row in rows:
+        found.setdefault(row.patient_id, []).append(row)
+    return found
+
+
+def _slides(rows: Sequence[Row[Any]], standing: str) -> int:
+    return sum(row.slides for row in rows if row.standing == standing)
+
+
+def _specimens(slides: Sequence[Row[Any]], counts: Sequence[Row[Any]]) -> tuple[SpecimenTally, ...]:
+    return tuple(
+        SpecimenTally(
+            specimen=Specimen(row.specimen),
+            counts={one.cell_class: int(one.called) for one in counts if one.specimen == row.specimen and one.called},
+            abstained=sum(int(one.abstained or 0) for one in counts if one.specimen == row.specimen),
+            slides_done=row.slides,
+        )
+        for row in slides
+        if row.standing == "done"
+    )
