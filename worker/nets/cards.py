@@ -15,6 +15,9 @@ from worker.nets.card_files import Files, Kind, verified_bytes
 from worker.nets.segmenter_cards import SegmenterCard
 
 HYBRID = "hybrid-vgg16bn-vgg19bn"
+"""How cards call the parallel hybrid; other networks go by their name in worker/nets/architectures.py."""
+FLOAT16, INT8 = "float16", "int8"
+"""How a weight file may hold its convolutions (worker/nets/packing.py)."""
 NO_STAIN_NORM, STAIN_ANCHORS = "none", "anchors-2026-11"
 """What a card may say of stain normalisation; a changed method or reference gets another name."""
 _PREPROCESS = ("arch", "channels", "mpp_um", "crop_px", "mean", "std", "temperature", "abstain_below")
@@ -26,7 +29,8 @@ class Card:
 
     name: str
     arch: str = HYBRID
-    channels: tuple[int, ...]  # of the five VGG stages
+    channels: tuple[int, ...]  # as the architecture takes them (worker/nets/architectures.py)
+    stored: str = FLOAT16
     created: str  # ISO date
     version: str = "1"
     weights_of: str = ""  # the model whose weight file this one uses; its own when empty
@@ -107,6 +111,8 @@ def _check(card: Card) -> None:
         raise ValueError(f"classes must be distinct cell classes; not known: {sorted(unknown)}")
     if len(card.mean) != 3 or len(card.std) != 3 or min(card.std) <= 0:
         raise ValueError("mean and std need three values each, std above zero")
+    if card.stored not in (FLOAT16, INT8):
+        raise ValueError(f"stored is {FLOAT16!r} or {INT8!r}, not {card.stored!r}")
     if card.stain_norm not in (NO_STAIN_NORM, STAIN_ANCHORS):
         raise ValueError(f"stain_norm is {NO_STAIN_NORM!r} or {STAIN_ANCHORS!r}, not {card.stain_norm!r}")
     if min(card.mpp_um, card.crop_px, card.temperature) <= 0 or not 0 <= card.abstain_below <= 1:

@@ -16,11 +16,15 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 
 from worker.errors import ModelError
+from worker.nets.architectures import NETWORKS, Classifier, build
 from worker.nets.card_files import Files, verified_bytes, write_files
 from worker.nets.cards import HYBRID, MODEL, Card, find, segmenter_of
 from worker.nets.device import chosen_device
-from worker.nets.hybrid import Hybrid
+from worker.nets.packing import packed, unpacked
 from worker.nets.segmenters import Segmenter, load_segmenter
+
+_ARCHS = {HYBRID if name == "hybrid" else name: name for name in NETWORKS}
+"""Names on cards, and of the networks that they mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +32,7 @@ class Model:
     """A network in evaluation mode on its device, with its card and with what finds the cells for it."""
 
     card: Card
-    net: Hybrid
+    net: Classifier
     device: torch.device
     segmenter: Segmenter | None = None  # None: the classical one
 
@@ -39,14 +43,7 @@ def load(name: str, models_dir: Path | None = None, device: str = "auto") -> Mod
     Raises ModelError when the weights are missing (and says where they go), altered, or do not fit their card.
     """
     files = find(name, models_dir)
-    card = files.card
-    if card.arch != HYBRID:
-        raise ModelError(f"{card.name}: no network called {card.arch!r} in this version; it knows {HYBRID}")
-    net = Hybrid(card.channels, len(card.classes))
-    try:
-        net.load_state_dict(load_tensors(verified_bytes(files)))
-    except (SafetensorError, RuntimeError) as error:
-        raise ModelError(f"{files.weights} does not fit its card: {error}") from error
+    card, net = files.card, _network(files)
     where = chosen_device(device)
     net.eval().requires_grad_(requires_grad=False)
     for weight in net.parameters():
@@ -60,15 +57,28 @@ def _segmenter(card: Card, models_dir: Path | None, device: str) -> Segmenter | 
     return None if files is None else load_segmenter(files.card.name, models_dir, device)
 
 
-def save(net: Hybrid, card: Card, folder: Path) -> Files[Card]:
-    """Write NAME.safetensors and NAME.json; convolutions and head in half precision, batch norm in single.
+def _network(files: Files[Card]) -> Classifier:
+    """Return the network that a card describes with the weights of its file."""
+    card = files.card
+    if card.arch not in _ARCHS:
+        raise ModelError(
+            f"{card.name}: no network called {card.arch!r} in this version; it knows {', '.join(sorted(_ARCHS))}"
+        )
+    try:
+        net = build(_ARCHS[card.arch], card.channels, len(card.classes))
+        net.load_state_dict(unpacked(load_tensors(verified_bytes(files)), card.stored))
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{files.weights} does not fit its card: {error}") from error
+    return net
 
-    The card written carries the weights' SHA-256. The weights land before the card, each whole or not at all.
+
+def save(net: Classifier, card: Card, folder: Path) -> Files[Card]:
+    """Write NAME.safetensors and NAME.json; the card's `stored` says how the weights are held.
+
+    The card written carries the network's architecture and channels and the weights' SHA-256. The weights land before
+    the card, each whole or not at all. Raises ModelError for a card that would not be read back.
     """
-    tensors = {
-        key: value.detach().to("cpu", torch.float16 if value.dim() > 1 else value.dtype).contiguous()
-        for key, value in net.state_dict().items()
-    }
-    content = dump_tensors(tensors)
-    card = replace(card, channels=net.channels, weights_sha256=hashlib.sha256(content).hexdigest())
-    return write_files(MODEL, card, content, folder)
+    content = dump_tensors(packed(net.state_dict(), card.stored))
+    arch = next(on_card for on_card, name in _ARCHS.items() if name == net.arch)
+    digest = hashlib.sha256(content).hexdigest()
+    return write_files(MODEL, replace(card, arch=arch, channels=net.channels, weights_sha256=digest), content, folder)

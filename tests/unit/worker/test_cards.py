@@ -9,7 +9,10 @@ import pytest
 from tests.support.models import CLASSES, write_tiny_model
 from worker.errors import ModelError
 from worker.nets.card_files import read_card, verified_bytes, write_card, write_files
-from worker.nets.cards import MODEL, STAIN_ANCHORS, Card, describe, find, names
+from worker.nets.cards import INT8, MODEL, STAIN_ANCHORS, Card, describe, find, names, version_of
+
+QUARTER_SHA256 = "b18d17e819ec70652fa5c8f35eb51ef989d522e1788260d8792b3f90a3d82e5c"
+SEGNET_SHA256 = "14f1a41c7aae5b97c9878b79efa8e627dd811a2354dc8b6c5b0596b87ad5d9a7"
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,26 @@ def test_only_a_chosen_stain_normalisation_is_registered(tmp_path: Path) -> None
     assert describe("tiny", tmp_path).preprocess["stain_norm"] == STAIN_ANCHORS
 
 
+def test_how_weights_are_stored_is_no_part_of_what_is_registered() -> None:
+    assert version_of(_card(stored=INT8)) == version_of(_card())
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("hybrid-quarter", {}),
+        ("hybrid-quarter-2", {"segmenter": "segnet-2026-11", "segmenter_sha256": SEGNET_SHA256}),
+    ],
+)
+def test_the_released_versions_are_registered_as_they_always_were(name: str, chosen: dict[str, str]) -> None:
+    version = version_of(find(name).card)
+    assert (version.name, version.weights_sha256, version.confusion) == (name, QUARTER_SHA256, None)
+    assert version.preprocess == {
+        "arch": "hybrid-vgg16bn-vgg19bn", "channels": [16, 32, 64, 128, 104], "mpp_um": 0.25, "crop_px": 80,
+        "mean": [0.78, 0.7, 0.78], "std": [0.17, 0.2, 0.15], "temperature": 0.719, "abstain_below": 0.49, **chosen,
+    }  # fmt: skip
+
+
 def test_altered_weights_are_not_described(tmp_path: Path) -> None:
     files = write_tiny_model(tmp_path)
     content = bytearray(files.weights.read_bytes())
@@ -82,6 +105,7 @@ def test_altered_weights_are_not_described(tmp_path: Path) -> None:
         ({"std": [0.0, 1.0, 1.0]}, "std"),
         ({"abstain_below": 2.0}, "abstain_below"),
         ({"stain_norm": "macenko"}, "stain_norm"),
+        ({"stored": "float8"}, "float16"),
         ({"crop_px": "wide"}, "not a model card"),
         ({"colour": "rgb"}, "unknown fields colour"),
     ],

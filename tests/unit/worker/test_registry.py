@@ -7,10 +7,12 @@ import torch
 
 from tests.support.models import write_tiny_model
 from worker.errors import ModelError
+from worker.nets.architectures import NETWORKS, build, channels_of
 from worker.nets.card_files import write_card
-from worker.nets.cards import MODEL, Card, find
+from worker.nets.cards import FLOAT16, INT8, MODEL, Card, find
 from worker.nets.device import chosen_device
-from worker.nets.registry import load
+from worker.nets.packing import round_as_stored
+from worker.nets.registry import load, save
 
 
 def test_a_saved_network_comes_back_with_the_same_answers(tmp_path: Path) -> None:
@@ -50,8 +52,42 @@ def test_weights_that_do_not_fit_their_card_are_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
     card = write_tiny_model(tmp_path).card
-    _rewrite(tmp_path, card, arch="resnet50")
-    with pytest.raises(ModelError, match="resnet50"):
+    _rewrite(tmp_path, card, arch="alexnet")
+    with pytest.raises(ModelError, match=r"'alexnet'.*dcnn.*hybrid-vgg16bn-vgg19bn.*resnet50"):
+        load("tiny", tmp_path, "cpu")
+
+
+@pytest.mark.parametrize("arch", NETWORKS)
+@pytest.mark.parametrize("stored", [FLOAT16, INT8])
+def test_every_network_comes_back_as_it_was_rounded(tmp_path: Path, arch: str, stored: str) -> None:
+    card = replace(write_tiny_model(tmp_path).card, name="other", stored=stored)
+    net = build(arch, channels_of(arch, 1 / 32), len(card.classes)).eval()
+    round_as_stored(net, stored)
+    written = save(net, card, tmp_path).card
+    model = load("other", tmp_path, "cpu")
+    crops = torch.rand(2, 3, 48, 48)
+    torch.testing.assert_close(model.net(crops), net(crops))
+    assert (model.card, model.net.arch, model.card.channels) == (written, arch, net.channels)
+
+
+def test_the_parallel_hybrid_keeps_the_name_that_is_registered(tmp_path: Path) -> None:
+    card = write_tiny_model(tmp_path).card
+    assert card.arch == "hybrid-vgg16bn-vgg19bn"
+    _rewrite(tmp_path, card, arch="hybrid")
+    with pytest.raises(ModelError, match="no network called 'hybrid'"):
+        load("tiny", tmp_path, "cpu")
+
+
+@pytest.mark.parametrize("channels", [(8, 8), (8, 8, 8, 8, 0), (8, 8, 8, 8, 8)])
+def test_channels_that_the_weights_do_not_have_are_refused(tmp_path: Path, channels: tuple[int, ...]) -> None:
+    _rewrite(tmp_path, write_tiny_model(tmp_path).card, channels=channels)
+    with pytest.raises(ModelError, match="does not fit its card"):
+        load("tiny", tmp_path, "cpu")
+
+
+def test_weights_stored_otherwise_than_their_card_says_are_refused(tmp_path: Path) -> None:
+    _rewrite(tmp_path, write_tiny_model(tmp_path).card, stored=INT8)
+    with pytest.raises(ModelError, match="not stored as int8"):
         load("tiny", tmp_path, "cpu")
 
 
