@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worker.cells.preprocess import Pixels, to_input
+from worker.cells.preprocess import Pixels, resized, to_input
 from worker.nets.registry import Model
 
 
@@ -40,8 +40,9 @@ def classify(crops: Pixels, model: Model, *, batch: int = 64) -> Calls:
 
 
 def _probabilities(crops: Pixels, model: Model) -> NDArray[np.float32]:
-    values = torch.from_numpy(to_input(crops, model.card.mean, model.card.std))
+    card = model.card
+    values = torch.from_numpy(to_input(resized(crops, card.input_px or card.crop_px), card.mean, card.std))
     with torch.inference_mode():
         ready = values.to(model.device).contiguous(memory_format=torch.channels_last)
-        logits = model.net(ready) / model.card.temperature
+        logits = model.net(ready) / card.temperature
         return torch.softmax(logits, dim=1).cpu().numpy()

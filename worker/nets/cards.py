@@ -39,7 +39,8 @@ class Card:
     segmenter_sha256: str = ""
     classes: tuple[str, ...]
     mpp_um: float  # of the working plane
-    crop_px: int  # side of the square input
+    crop_px: int  # side of the square that is cut out around a nucleus
+    input_px: int = 0  # side that it is brought to for the network; crop_px when 0
     mean: tuple[float, float, float]  # of RGB / 255
     std: tuple[float, float, float]
     stain_norm: str = NO_STAIN_NORM  # what brings crops to a reference stain (worker/cells/stain_norm.py)
@@ -94,6 +95,7 @@ def version_of(card: Card) -> ModelVersion:
     stored = json.loads(json.dumps(asdict(card)))
     # Versions registered before there was a choice carry no such key, and what is registered never changes.
     chosen = [] if card.stain_norm == NO_STAIN_NORM else ["stain_norm"]
+    chosen += ["input_px"] if card.input_px else []
     chosen += ["segmenter", "segmenter_sha256"] if card.segmenter else []
     return ModelVersion(
         name=card.name,
@@ -115,6 +117,8 @@ def _check(card: Card) -> None:
         raise ValueError(f"stored is {FLOAT16!r} or {INT8!r}, not {card.stored!r}")
     if card.stain_norm not in (NO_STAIN_NORM, STAIN_ANCHORS):
         raise ValueError(f"stain_norm is {NO_STAIN_NORM!r} or {STAIN_ANCHORS!r}, not {card.stain_norm!r}")
+    if card.input_px < 0:
+        raise ValueError("input_px is a side in pixels, or 0 for crop_px")
     if min(card.mpp_um, card.crop_px, card.temperature) <= 0 or not 0 <= card.abstain_below <= 1:
         raise ValueError("mpp_um, crop_px and temperature must be positive, abstain_below in 0..1")
 

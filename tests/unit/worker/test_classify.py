@@ -58,3 +58,9 @@ def test_no_crops_give_no_calls(model: Model) -> None:
 def test_crops_of_another_size_are_refused(model: Model) -> None:
     with pytest.raises(ValueError, match="48"):
         classify(np.zeros((1, 80, 80, 3), dtype=np.uint8), model)
+
+
+def test_larger_crops_are_brought_to_the_size_that_the_network_was_trained_at(model: Model) -> None:
+    wide = replace(model, card=replace(model.card, crop_px=96, input_px=48))
+    crops = np.repeat(np.repeat(_crops(3), 2, axis=1), 2, axis=2)
+    assert (classify(crops, wide).probabilities == classify(_crops(3), model).probabilities).all()
