@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from worker.errors import BadRequestError
-from worker.nets.card_files import NAME
+from worker.nets.card_files import NAME, Files
 from worker.nets.segmenter_cards import CLASSICAL
 from worker.outputs.panel import NOTICE
 
-if TYPE_CHECKING:
-    from worker.training.segmentation.loop import Recipe
+_Recipe = TypeVar("_Recipe")
+_Data = Annotated[list[Path], typer.Option(metavar="DIR", help="A data set, or a folder of them; may be repeated.")]
+_Out = Annotated[Path, typer.Option(metavar="FILE", help="The weight file to write, NAME.safetensors.")]
+_RecipeFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="JSON that changes the recipe: peak_lr, batch, draws, …")
+]
+_Seed = Annotated[int | None, typer.Option(min=0, help="What weights and training pictures are drawn by.")]
+_Init = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights to begin with instead of random ones.")]
+_Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda:0, … or auto.")]
 
 train = typer.Typer(
     add_completion=False,
@@ -37,27 +44,24 @@ def main() -> None:
 def segmenter(
     *,
     data: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the annotated sets.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The weight file to write, NAME.safetensors.")],
+    out: _Out,
     leave_out: Annotated[
         list[str] | None, typer.Option(metavar="SET", help="A set to train without; may be repeated.")
     ] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="JSON that changes the recipe: rounds, peak_lr, shares, …")
-    ] = None,
+    recipe: _RecipeFile = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of 200 steps; each is validated and kept.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="What weights and training pictures are drawn by.")] = None,
-    init: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Weights to begin with instead of random ones.")
-    ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda:0, … or auto.")] = "auto",
+    seed: _Seed = None,
+    init: _Init = None,
+    device: _Device = "auto",
 ) -> None:
     """Train the segmenter on the sets below DIR that it knows, and on drawn smears.
 
     Writes the weights, NAME.json and NAME.md. The state and the figures of each round are kept in NAME.training, and
     stay there: remove that folder when nothing is to go on from it.
     """
-    _check_name(out)
+    _check_name(out, taken=(CLASSICAL,))
     from worker.training.segmentation.fit import Training, known_sets, train_segmenter  # noqa: PLC0415 - loads torch
+    from worker.training.segmentation.loop import Recipe  # noqa: PLC0415 - loads torch
 
     if unknown := sorted(set(leave_out or ()) - set(known_sets())):
         raise BadRequestError(f"no set is called {', '.join(unknown)}: known are {', '.join(known_sets())}")
@@ -68,33 +72,78 @@ def segmenter(
         leave_out=tuple(leave_out or ()),
         device=device,
         initial=init,
-        recipe=_recipe(recipe, rounds=rounds, seed=seed),
+        recipe=_recipe(Recipe, recipe, rounds=rounds, seed=seed),
     )
     console = Console(stderr=True)
     with console.status("training"):
         files = train_segmenter(training, console.print)
+    _say_written(files)
+
+
+@train.command("classifier")
+def classifier(
+    *,
+    arch: Annotated[str, typer.Option(metavar="NAME", help="hybrid, hybrid-merged, vgg16, vgg19, resnet50 or dcnn.")],
+    data: _Data,
+    out: _Out,
+    width: Annotated[float, typer.Option(min=0.01, max=2, help="Channels beside those published.")] = 1.0,
+    drawn: Annotated[bool, typer.Option(help="Mix drawn cells in: only they show every class.")] = True,
+    recipe: _RecipeFile = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most; each is validated and kept.")] = None,
+    seed: _Seed = None,
+    init: _Init = None,
+    device: _Device = "auto",
+    note: Annotated[str, typer.Option(help="A sentence for the card, after its limits.")] = "",
+) -> None:
+    """Train a classifier of cells on the sets in DIR, calibrate it and judge it on groups that it never saw.
+
+    Writes the weights, NAME.json and NAME.md. The cut crops, the state and the figures of each epoch (log.csv) are
+    kept in NAME.training, and stay there: remove that folder when nothing is to go on from it.
+    """
+    _check_name(out)
+    from worker.nets.architectures import NETWORKS, channels_of  # noqa: PLC0415 - loads torch
+    from worker.training.classification.fit import Training, train_classifier  # noqa: PLC0415 - loads torch
+    from worker.training.classification.recipe import Recipe  # noqa: PLC0415 - loads torch
+
+    if arch not in NETWORKS:
+        raise BadRequestError(f"no network is called {arch!r}: use one of {', '.join(NETWORKS)}")
+    training = Training(
+        data=tuple(data),
+        out=out,
+        work=out.with_suffix(".training"),
+        device=device,
+        drawn=drawn,
+        initial=init,
+        recipe=_recipe(Recipe, recipe, arch=arch, channels=channels_of(arch, width), epochs=epochs, seed=seed),
+        note=note,
+    )
+    console = Console(stderr=True)
+    with console.status("training"):
+        files = train_classifier(training, console.print)
+    _say_written(files)
+
+
+def _say_written(files: Files[Any]) -> None:
     typer.echo(f"{files.weights}: {files.weights.stat().st_size} bytes, SHA-256 {files.card.weights_sha256}\n{NOTICE}")
 
 
-def _check_name(out: Path) -> None:
+def _check_name(out: Path, taken: tuple[str, ...] = ()) -> None:
     """Raise BadRequestError unless the weights may be called so, which else would be found after the training."""
     if out.suffix != ".safetensors":
         raise BadRequestError(f"{out}: a weight file is named NAME.safetensors")
     if not NAME.fullmatch(out.stem):
-        raise BadRequestError(f"{out}: {out.stem!r} is no segmenter name: use letters a-z, digits, '.', '_' and '-'")
-    if out.stem == CLASSICAL:
-        raise BadRequestError(f"{out}: {CLASSICAL!r} is the segmenter without weights")
+        raise BadRequestError(f"{out}: {out.stem!r} is no name for weights: use letters a-z, digits, '.', '_' and '-'")
+    if out.stem in taken:
+        raise BadRequestError(f"{out}: {out.stem!r} is the segmenter without weights")
 
 
-def _recipe(file: Path | None, **given: int | None) -> Recipe:
+def _recipe(kind: type[_Recipe], file: Path | None, **given: Any) -> _Recipe:
     """Return the recipe with what a file and the command line change of it; BadRequestError for what it has not."""
-    from worker.training.segmentation.loop import Recipe  # noqa: PLC0415 - loads torch
-
     changes: dict[str, Any] = {}
     if file is not None:
         try:
             changes = json.loads(file.read_text(encoding="utf-8"))
-            known = {entry.name for entry in fields(Recipe)}
+            known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]  # a dataclass
             if unknown := sorted(set(changes) - known):
                 raise BadRequestError(
                     f"{file}: a recipe has no {', '.join(unknown)}; it has {', '.join(sorted(known))}"
@@ -103,7 +152,7 @@ def _recipe(file: Path | None, **given: int | None) -> Recipe:
             raise BadRequestError(f"{file} is not a recipe: {error}") from error
     changes |= {key: value for key, value in given.items() if value is not None}
     try:
-        return TypeAdapter(Recipe).validate_python(changes)
+        return TypeAdapter(kind).validate_python(changes)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}".lstrip(": ") for one in error.errors())
         raise BadRequestError(f"{file or 'the recipe'}: {faults}") from error

@@ -49,8 +49,8 @@ def test_wrong_calls_name_what_is_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("My Net.safetensors", "'My Net' is no segmenter name"),
-        (f"{'x' * 65}.safetensors", "is no segmenter name"),
+        ("My Net.safetensors", "'My Net' is no name for weights"),
+        (f"{'x' * 65}.safetensors", "is no name for weights"),
         ("classical.safetensors", "'classical' is the segmenter without weights"),
     ],
 )

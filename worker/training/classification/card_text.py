@@ -31,13 +31,12 @@ def model_card(card: Card) -> str:
         "**Research use only, not for diagnostic procedures.**",
         "",
         (
-            f"Network: {card.arch}, channels {list(card.channels)}; input {card.crop_px} px at {card.mpp_um} µm/px, "
-            f"the nucleus in the middle. Weights SHA-256 `{card.weights_sha256}`. Seed {card.seed}."
+            f"Network: {card.arch}, channels {list(card.channels)}; {card.crop_px} px at {card.mpp_um} µm/px with the "
+            f"nucleus in the middle, brought to {card.input_px or card.crop_px} px. Stored as {card.stored}. "
+            f"Weights SHA-256 `{card.weights_sha256}`. Seed {card.seed}."
         ),
         _cells_by(card),
         f"Temperature {card.temperature}; calls below {card.abstain_below} are abstained (both chosen on validation).",
-        "",
-        "Made by `python -m worker.training.classification.fit --data DIR --out FILE` with drawn cells added.",
         "",
         "## Limits",
         card.limits,
@@ -50,14 +49,15 @@ def model_card(card: Card) -> str:
         "",
     ]
     for name in ("photographed", "drawn"):
-        lines += _section(name, card.figures[name])
+        lines += _section(name, card.figures[name]) if name in card.figures else []
     baseline = card.figures["colour_only_baseline_balanced_accuracy"]
     lines += [
-        f"A logistic regression on nine colour numbers, no morphology, reaches {baseline} on the photographed crops.",
-        (
-            f"Outliers (tissue section, macrophages, unidentifiable cells) abstained: "
-            f"{card.figures['outliers_abstained']}."
-        ),
+        f"A logistic regression on nine colour numbers, no morphology, reaches {baseline} on the photographed crops."
+    ]
+    if "outliers_abstained" in card.figures:
+        outliers = card.figures["outliers_abstained"]
+        lines += [f"Outliers (tissue section, macrophages, unidentifiable cells) abstained: {outliers}."]
+    lines += [
         "",
         "## Crops",
         "| source | train | val | test |",

@@ -1,159 +1,154 @@
-"""Trains the shipped classifier: `python -m worker.training.classification.fit --data DIR --out FILE.safetensors`.
+"""Trains a classifier on cut-out cells, calibrates it, judges it on groups it never saw, and writes weights and cards.
 
-DIR holds the public data sets that sources.py names; drawn cells are added. The work folder keeps the cut crops and the
-state after each epoch, so that an interrupted training goes on where it stopped.
+The work folder keeps the cut crops and the state after each epoch, so that a training that was stopped goes on.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
+from torch import Tensor
 
 from worker.cells.instances import cells_of
 from worker.cells.learned import predict_maps
+from worker.cells.preprocess import Pixels
+from worker.cells.segment import CellMask
+from worker.errors import BadRequestError
+from worker.nets import segmenter_cards
 from worker.nets.card_files import Files
-from worker.nets.cards import Card
+from worker.nets.cards import INT8, Card
 from worker.nets.classifier import Classifier
-from worker.nets.registry import save
+from worker.nets.device import chosen_device
+from worker.nets.packing import round_as_stored
+from worker.nets.registry import load, save
 from worker.nets.segmenters import load_segmenter
-from worker.training.classification import calibrate, evaluate, loop, sources
+from worker.nets.widen import widened
+from worker.training.classification import loop, sources
 from worker.training.classification.card_text import LIMITS, TERMS, model_card
-from worker.training.classification.data import (
-    CLASSES,
-    MEAN,
-    MPP_UM,
-    STD,
-    CropSet,
-    capped,
-    is_drawn,
-    joined,
-    split,
-    store,
-    stored,
-)
+from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped, joined, split, store, stored
 from worker.training.classification.drawn import drawn_cells, drawn_smears
+from worker.training.classification.duplicates import with_near_duplicates_grouped
+from worker.training.classification.figures import calibrated, figures_of
 from worker.training.classification.recipe import Recipe
 
+SEGMENTER = "segnet-2026-11"
+"""Finds the cells of fields; the weights go with it."""
 _DRAWN_PER_CLASS = 120
 _DRAWN_SMEARS = 32
 _VAL_PER_LABEL = 40
-SEGMENTER = "segnet-2026-11"
-"""Finds the cells of fields; the weights go with it."""
 
 
-def train_classifier(data: Path, out: Path, work: Path, recipe: Recipe, *, note: str = "") -> Files[Card]:
-    """Train on the data sets below `data` and write weights, card and model card as `out` and beside it.
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What to train on and where."""
 
-    `note` is said on the card after the limits.
-    Raises ValueError when `data` holds none of the known sets, or `work` a training with another recipe.
+    data: tuple[Path, ...]
+    out: Path  # NAME.safetensors
+    work: Path  # keeps crops and state
+    device: str = "auto"
+    drawn: bool = True  # mix drawn cells in
+    initial: Path | None = None  # weights to begin with, their card beside them; narrower VGG trunks are widened
+    recipe: Recipe = field(default_factory=Recipe)
+    note: str = ""  # said on the card after the limits
+
+
+def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
+    """Train, or go on where a training in the work folder stopped; write the weights with both cards beside them.
+
+    Raises:
+        BadRequestError: when the data holds no known set, or the work folder a training of something else.
+        ModelError: when the weights to begin with are missing or altered.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    parts = split(_crops(data, work, recipe.seed), recipe.seed)
-    print({name: len(part) for name, part in parts.items()}, flush=True)
+    # What was asked for is checked before the sets are read, which takes minutes.
+    device, initial = chosen_device(training.device), _initial(training)
+    recipe = training.recipe
+    training.work.mkdir(parents=True, exist_ok=True)
+    parts = split(_crops(training, say), recipe.seed)
+    say(", ".join(f"{name}: {len(part)} crops" for name, part in parts.items()))
     val = capped(parts["val"], _VAL_PER_LABEL, recipe.seed)
-    net = loop.fit(parts["train"], val, recipe, work / "state")
-    halve(net)
-    card = _calibrated(net, val, recipe, out.stem)
-    card = replace(card, data=_counts(parts), figures=_figures(net, card, parts), limits=f"{LIMITS} {note}".strip())
-    files = save(net, card, out.parent)
-    out.with_suffix(".md").write_text(model_card(files.card), encoding="utf-8")
-    return files
+    net = loop.fit(parts["train"], val, recipe, training.work / "state", initial=initial, device=str(device), say=say)
+    return write(net, training, parts, val)
 
 
-def halve(net: Classifier) -> None:
-    """Round the weights to half precision, as the file will hold them, so that all figures are the file's."""
-    with torch.no_grad():
-        for weight in net.parameters():
-            if weight.dim() > 1:
-                weight.copy_(weight.half())
-
-
-def _crops(data: Path, work: Path, seed: int) -> CropSet:
-    """Return all crops, from the work folder where they were cut before."""
-    kept = work / "crops.npz"
-    if not kept.is_file():
-        find = _finder()
-        photographed = sources.read_all(data, find)
-        drawn = [drawn_cells(seed, _DRAWN_PER_CLASS), drawn_smears(seed % 1000, _DRAWN_SMEARS, find)]
-        store(joined([*photographed, *drawn]), kept)
-    return stored(kept)
-
-
-def _finder() -> sources.Find:
-    """Return what finds the cells of a picture as the line does."""
-    segmenter = load_segmenter(SEGMENTER)
-    return lambda picture: cells_of(predict_maps(picture, segmenter), MPP_UM)
-
-
-def _calibrated(net: Classifier, val: CropSet, recipe: Recipe, name: str) -> Card:
-    found = evaluate.probabilities(net, val, recipe.input_px, crop_px=recipe.input_px)
-    temperature = round(calibrate.best_temperature(found, val), 3)
-    found = evaluate.probabilities(net, val, recipe.input_px, crop_px=recipe.input_px, temperature=temperature)
-    return Card(
-        name=name,
-        channels=recipe.channels,
+def write(net: Classifier, training: Training, parts: Mapping[str, CropSet], val: CropSet) -> Files[Card]:
+    """Calibrate a trained network on `val`, judge it on the test part and write its files."""
+    recipe, segmenter = training.recipe, segmenter_cards.find(SEGMENTER).card
+    card = Card(
+        name=training.out.stem,
+        channels=net.channels,
         created=datetime.now(UTC).date().isoformat(),
+        stored=INT8,
+        segmenter=segmenter.name,
+        segmenter_sha256=segmenter.weights_sha256,
         classes=CLASSES,
         mpp_um=MPP_UM,
-        crop_px=recipe.input_px,
-        mean=MEAN,
-        std=STD,
-        temperature=temperature,
-        abstain_below=calibrate.abstain_limit(found, val),
+        crop_px=recipe.crop_px,
+        input_px=recipe.input_px,
+        mean=recipe.mean,
+        std=recipe.std,
         seed=recipe.seed,
         terms=TERMS,
     )
-
-
-def _counts(parts: Mapping[str, CropSet]) -> dict[str, dict[str, int]]:
-    """Return the number of crops of each source in each part."""
-    return {name: dict(sorted(Counter(map(str, part.source)).items())) for name, part in parts.items()}
-
-
-def _figures(net: Classifier, card: Card, parts: Mapping[str, CropSet]) -> dict[str, Any]:
-    """Return the figures on the held-out groups, photographed and drawn cells apart."""
-    test = parts["test"]
-    sets = {"photographed": test.where(~is_drawn(test)), "drawn": test.where(is_drawn(test))}
-    out: dict[str, Any] = {}
-    for name, crops in sets.items():
-        found = evaluate.probabilities(net, crops, card.crop_px, crop_px=card.crop_px, temperature=card.temperature)
-        out[name] = evaluate.figures(found, crops, card.abstain_below)
-        print(name, out[name], flush=True)
-    outliers = test.where(np.logical_not(test.allowed.any(axis=1)))
-    found = evaluate.probabilities(net, outliers, card.crop_px, crop_px=card.crop_px, temperature=card.temperature)
-    out["outliers_abstained"] = round(float((found.max(axis=1) < card.abstain_below).mean()), 3)
-    real = {part: crops.where(~is_drawn(crops)) for part, crops in parts.items()}
-    out["colour_only_baseline_balanced_accuracy"] = round(evaluate.colour_baseline(real["train"], real["test"]), 3)
-    return out
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line and train."""
-    parser = argparse.ArgumentParser(
-        prog="python -m worker.training.classification.fit", description="Train the classifier."
+    round_as_stored(net, card.stored)
+    card = calibrated(net, val, card)
+    card = replace(
+        card,
+        data={name: _counts(part) for name, part in parts.items()},
+        figures=figures_of(net, card, parts),
+        limits=" ".join(filter(None, (LIMITS, _made(training), training.note))),
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
-    parser.add_argument("--out", type=Path, required=True, help="weight file to write, NAME.safetensors")
-    parser.add_argument("--work", type=Path, help="where crops and state are kept; default: beside --out")
-    parser.add_argument("--epochs", type=int, default=Recipe.epochs)
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--note", default="", help="said on the card after the limits")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    chosen = parser.parse_args(arguments)
-    torch.set_num_threads(chosen.threads)
-    recipe = Recipe(epochs=chosen.epochs, seed=chosen.seed)
-    work = chosen.work or chosen.out.with_suffix(".training")
-    files = train_classifier(chosen.data, chosen.out, work, recipe, note=chosen.note)
-    print(f"{files.weights}: {files.weights.stat().st_size} bytes, SHA-256 {files.card.weights_sha256}")
+    files = save(net, card, training.out.parent)
+    training.out.with_suffix(".md").write_text(model_card(files.card), encoding="utf-8")
+    return files
 
 
-if __name__ == "__main__":
-    main()
+def _crops(training: Training, say: loop.Say) -> CropSet:
+    """Return all crops, from the work folder where they were cut before."""
+    kept, seed = training.work / "crops.npz", training.recipe.seed
+    if not kept.is_file():
+        segmenter = load_segmenter(SEGMENTER, device=training.device)
+
+        def find(picture: Pixels) -> list[CellMask]:
+            return cells_of(predict_maps(picture, segmenter), MPP_UM)
+
+        try:
+            found = [one for folder in training.data for one in sources.read_all(folder, find)]
+        except ValueError as error:
+            raise BadRequestError(str(error)) from error
+        say(", ".join(f"{one.source[0]}: {len(one)} crops" for one in found))
+        if training.drawn:
+            found += [drawn_cells(seed, _DRAWN_PER_CLASS), drawn_smears(seed % 1000, _DRAWN_SMEARS, find)]
+        store(with_near_duplicates_grouped(joined(found)), kept)
+    return stored(kept)
+
+
+def _initial(training: Training) -> dict[str, Tensor] | None:
+    """Return the weights to begin with, widened to the recipe's channels where they are narrower."""
+    if training.initial is None:
+        return None
+    recipe = training.recipe
+    net = load(training.initial.stem, training.initial.parent, "cpu").net
+    if net.arch != recipe.arch or net.head.out_features != len(CLASSES):
+        raise BadRequestError(
+            f"{training.initial} is a {net.arch} of {net.head.out_features} classes: not what is trained"
+        )
+    if net.channels != recipe.channels:
+        net = widened(net, recipe.channels, recipe.seed)
+    return net.state_dict()
+
+
+def _made(training: Training) -> str:
+    recipe = training.recipe
+    start = f"beginning with {training.initial.name}" if training.initial else "from scratch"
+    return (
+        f"Made by `marrowline train classifier --arch {recipe.arch}`: at most {recipe.epochs} epochs of {recipe.draws} "
+        f"crops in batches of {recipe.batch}, {start}."
+    )
+
+
+def _counts(part: CropSet) -> dict[str, int]:
+    return dict(sorted(Counter(map(str, part.source)).items()))
