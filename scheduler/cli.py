@@ -37,6 +37,7 @@ _OWN = {
     "sql": (_RESULTS, "sql:sql", "A read-only query on the report views."),
     "retry": (_TROUBLE, "trouble:retry", "Read a slide again that was quarantined or cancelled."),
     "quarantine": (_TROUBLE, "trouble:quarantine", "What could not be read, why, and what to do."),
+    "models": (_PARTS, "models:models", "Model versions: list, add, compare, activate, verify."),
     "scheduler": (_PARTS, "parts:scheduler", "The process that lists the bucket and rings the workers."),
     "db": (_PARTS, "schema:db", "The database schema: upgrade, check, roles."),
 }
@@ -44,6 +45,8 @@ _OWN = {
 _FOREIGN_HELP = {
     "areas": "Draw where cells would be counted on slides and fields, and why not elsewhere.",
     "bench": "Speed, beside its limit and its alternatives, in one run.",
+    "classify": "Call the cell in each picture of one cell, as a table.",
+    "predict": "Tell for single fields whether they show signs of ALL or MM, by which cells and rules.",
     "segment": "Find the nucleated cells of pictures and write them as label masks.",
     "train": "Make weights, with the cards that say what they are.",
     "worker": "The process that reads slides; one for each device.",

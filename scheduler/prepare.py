@@ -12,6 +12,7 @@ from db.config import DatabaseSettings
 from db.errors import DatabaseError
 from db.session import make_engine, transaction
 from scheduler.config import SchedulerSettings
+from scheduler.model_files import document_of
 from worker.config import WorkerSettings
 from worker.errors import BadRequestError, MarrowlineError
 from worker.nets import cards
@@ -38,9 +39,10 @@ def prepare(engine: Engine) -> str:
 
 def activate(engine: Engine, name: str) -> None:
     """Register an installed model and read slides with it from now on. Raises ModelError."""
-    version = cards.describe(name, WorkerSettings().models_dir)
+    folder = WorkerSettings().models_dir
+    version, card = cards.describe(name, folder), document_of(cards.find(name, folder).card)
     with transaction(engine) as conn:
-        models.register_model(conn, version)
+        models.register_model(conn, version, card)
         models.activate(conn, name, decide)
 
 

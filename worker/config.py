@@ -9,6 +9,9 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+DEFAULT_MODEL = "hybrid-quarter-2"
+"""The classifier that is used where nobody names one; shipped."""
+
 
 class StoreSettings(BaseSettings):
     """Where slides come from and where they are kept while they are read."""
@@ -53,8 +56,10 @@ class WorkerSettings(BaseSettings):
     """Whether the slide that is likely next is fetched while the present one is read."""
     device: str = "auto"
     """`cpu`, `cuda:0`, … or `auto`: the first GPU when there is one."""
-    models_dir: Path | None = None
-    """A folder of further weight files beside the shipped ones."""
+    model: str = DEFAULT_MODEL
+    """The classifier of single pictures; what slides are read with, the scheduler says."""
+    models_dir: Path = Field(default_factory=lambda: _home() / "models")
+    """A folder of further weight files beside the shipped ones; unset: `models` in MARROWLINE_HOME."""
     lease_s: float = Field(default=60.0, gt=0)
     heartbeat_s: float = Field(default=15.0, gt=0)
     tile_core_px: int = Field(default=1024, gt=0, multiple_of=64)
@@ -62,6 +67,10 @@ class WorkerSettings(BaseSettings):
     slide_time_limit_s: float = Field(default=4 * 3600, gt=0)
     max_tasks_per_child: int = Field(default=50, ge=0)
     """Slides read before the child process is replaced; 0: never."""
+
+
+def _home() -> Path:
+    return Path(os.environ.get("MARROWLINE_HOME") or ".marrowline")
 
 
 def use_device(name: str) -> None:

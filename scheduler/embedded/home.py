@@ -55,6 +55,11 @@ class Home:
         return self.root / "cache"
 
     @property
+    def models(self) -> Path:
+        """Weight files of one's own, with their cards, where no other folder is set."""
+        return self.root / "models"
+
+    @property
     def logs(self) -> Path:
         """One log file per part."""
         return self.root / "logs"

@@ -38,6 +38,12 @@ class Stack:
         """The settings that open the same store, under the same name, as the stack's processes do."""
         return StoreSettings(bucket=self.bucket, bucket_name=self.bucket_name)
 
+    @property
+    def models_dir(self) -> Path:
+        """The folder of one's own weight files, absolute."""
+        worker = WorkerSettings()
+        return (worker.models_dir if "models_dir" in worker.model_fields_set else self.home.models).absolute()
+
     def environment(self) -> dict[str, str]:
         """Return the environment of the stack's processes, with every `MARROWLINE_*` setting resolved."""
         return {**inherited_environment(), **self._settings(), STACK_VARIABLE: self.home.stack_id}
@@ -48,7 +54,7 @@ class Stack:
         return digest(ours)
 
     def _settings(self) -> Mapping[str, str]:
-        store, scheduler, models = StoreSettings(), SchedulerSettings(), WorkerSettings().models_dir
+        store, scheduler = StoreSettings(), SchedulerSettings()
         cache = store.cache_dir if "cache_dir" in store.model_fields_set else self.home.cache
         settings = {
             "LC_ALL": "C",  # initdb refuses a locale that this machine lacks; Python reads and writes UTF-8 with it
@@ -58,9 +64,8 @@ class Stack:
             "MARROWLINE_BUCKET": self.bucket,
             "MARROWLINE_BUCKET_NAME": self.bucket_name,
             "MARROWLINE_CACHE_DIR": str(cache.absolute()),
+            "MARROWLINE_MODELS_DIR": str(self.models_dir),
         }
-        if models is not None:
-            settings["MARROWLINE_MODELS_DIR"] = str(models.absolute())
         for name in ("list_s", "sweep_s"):
             if name not in scheduler.model_fields_set:
                 settings[f"MARROWLINE_{name.upper()}"] = _LOOK_EVERY_S

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.embedded.home import home_at
 from scheduler.embedded.resolve import Stack, resolve
+from worker.config import WorkerSettings
 from worker.storage import open_store
 
 SECRET = "s3cret"
@@ -99,3 +101,19 @@ def test_looking_often_is_only_a_default(monkeypatch: pytest.MonkeyPatch, tmp_pa
     environment = resolve_with(monkeypatch, tmp_path, {"LIST_S": "7"}).environment()
     assert environment["MARROWLINE_LIST_S"] == "7"
     assert float(environment["MARROWLINE_SWEEP_S"]) < 7
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, ".marrowline/models"), ({"HOME": "h"}, "h/models"), ({"MODELS_DIR": "m"}, "m")]
+)
+def test_models_of_ones_own_lie_in_the_home_unless_another_folder_is_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: dict[str, str], expected: str
+) -> None:
+    stack = resolve_with(monkeypatch, tmp_path, given)
+    assert stack.environment()["MARROWLINE_MODELS_DIR"] == str(tmp_path / expected)
+    assert WorkerSettings().models_dir.absolute() == stack.models_dir == tmp_path / expected
+
+
+def test_a_home_of_its_own_has_models_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve(home_at(tmp_path / "demo")).models_dir == tmp_path / "demo" / "models"
