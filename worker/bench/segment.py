@@ -26,7 +26,8 @@ from worker.cells.segment import CellMask, fit_stain, segment
 from worker.config import WorkerSettings
 from worker.drawing.smear import SmearSpec, draw_smear
 from worker.geometry import Box
-from worker.nets.hybrid import FULL, IMAGENET_MEAN, IMAGENET_STD, Hybrid
+from worker.nets.hybrid import FULL, Hybrid
+from worker.nets.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from worker.nets.reach import LEARNED_HALO_PX
 from worker.nets.segmenters import Segmenter, load_segmenter
 

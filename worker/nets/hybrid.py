@@ -8,25 +8,19 @@ middle, where the cell to be called lies.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from worker.errors import ModelError
 from worker.nets.classifier import Classifier, pooled
 from worker.nets.merged import TRUNK
 from worker.nets.vgg import FULL, vgg_trunk
 
-__all__ = ["FULL", "IMAGENET_MEAN", "IMAGENET_STD", "QUARTER", "Hybrid", "initial_hybrid", "load_imagenet", "scaled"]
+__all__ = ["FULL", "QUARTER", "Hybrid", "initial_hybrid", "scaled"]
 
 QUARTER = (16, 32, 64, 128, 104)
 """A quarter of the published channels, the last stage narrower: the half-precision file stays below 4 MB."""
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-_IMAGENET_FILES = ("vgg16_bn-6c64b313.pth", "vgg19_bn-c79401a0.pth")  # a name ends with its SHA-256's start
 
 
 class Hybrid(Classifier):
@@ -59,30 +53,3 @@ def initial_hybrid(vgg16_state: Mapping[str, Tensor], vgg19_state: Mapping[str, 
 def scaled(width: float) -> tuple[int, ...]:
     """Return the channels of the five stages at a width multiplier, at least one each."""
     return tuple(max(1, round(count * width)) for count in FULL)
-
-
-def load_imagenet(net: Hybrid, folder: Path | None = None) -> None:
-    """Load torchvision's ImageNet weights into both trunks of a full-width network.
-
-    The files are looked for in `folder`, by default torch's own hub cache; nothing is downloaded. Crops must then be
-    normalised with IMAGENET_MEAN and IMAGENET_STD. Raises ModelError when a file is missing, altered or does not fit.
-    """
-    if net.channels != FULL:
-        raise ModelError(f"ImageNet weights fit the full width {FULL} only, not {net.channels}")
-    folder = folder or Path(torch.hub.get_dir()) / "checkpoints"
-    for trunk, file in zip((net.vgg16, net.vgg19), _IMAGENET_FILES, strict=True):
-        trunk.load_state_dict(_imagenet_trunk(folder / file, trunk.state_dict().keys()))
-
-
-def _imagenet_trunk(path: Path, keys: object) -> dict[str, Tensor]:
-    wanted = path.stem.rpartition("-")[2]
-    if not path.is_file():
-        raise ModelError(f"ImageNet weights are not here: put {path.name} from download.pytorch.org into {path.parent}")
-    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(wanted):
-        raise ModelError(f"{path} is not the file that torchvision published: its SHA-256 must start {wanted}")
-    stored: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    prefix = "features."
-    trunk = {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
-    if trunk.keys() != keys:
-        raise ModelError(f"{path} does not hold the layers of this trunk")
-    return trunk

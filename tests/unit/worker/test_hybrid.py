@@ -1,13 +1,8 @@
-import hashlib
-from pathlib import Path
-
 import pytest
 import torch
 
-from worker.errors import ModelError
-from worker.nets import hybrid
 from worker.nets.classifier import pooled
-from worker.nets.hybrid import FULL, QUARTER, Hybrid, load_imagenet, scaled
+from worker.nets.hybrid import FULL, QUARTER, Hybrid, scaled
 
 TINY = scaled(1 / 32)
 
@@ -56,37 +51,3 @@ def test_the_middle_of_the_crop_weighs_more_than_its_border() -> None:
     maps[1, 0, 0, 0] = 1
     middle, corner = pooled(maps).sum(dim=1)
     assert middle > corner > 0
-
-
-def test_imagenet_weights_that_are_not_here_are_named(tmp_path: Path) -> None:
-    with torch.device("meta"):
-        net = Hybrid(FULL, 2)
-    with pytest.raises(ModelError, match=r"vgg16_bn-6c64b313\.pth"):
-        load_imagenet(net, tmp_path)
-
-
-def test_altered_imagenet_weights_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "vgg16_bn-6c64b313.pth").write_bytes(b"not the file")
-    with torch.device("meta"):
-        net = Hybrid(FULL, 2)
-    with pytest.raises(ModelError, match="SHA-256 must start 6c64b313"):
-        load_imagenet(net, tmp_path)
-
-
-def test_imagenet_weights_fit_the_full_width_only(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="full width"):
-        load_imagenet(Hybrid(TINY, 2), tmp_path)
-
-
-def test_published_files_with_the_right_layers_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hybrid, "FULL", TINY)  # so that the files stay small
-    source, net = Hybrid(TINY, 2), Hybrid(TINY, 2)
-    files = []
-    for name, trunk in (("vgg16_bn", source.vgg16), ("vgg19_bn", source.vgg19)):
-        stored = {f"features.{key}": value for key, value in trunk.state_dict().items()}
-        torch.save({**stored, "classifier.0.bias": torch.zeros(1)}, tmp_path / name)
-        digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()[:8]
-        files.append((tmp_path / name).rename(tmp_path / f"{name}-{digest}.pth").name)
-    monkeypatch.setattr(hybrid, "_IMAGENET_FILES", tuple(files))
-    load_imagenet(net, tmp_path)
-    assert torch.equal(net.vgg19.state_dict()["0.weight"], source.vgg19.state_dict()["0.weight"])
