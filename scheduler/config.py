@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.records import Specimen
+from worker.config import DEFAULT_MODEL
 
 
 class SchedulerSettings(BaseSettings):
@@ -22,7 +23,7 @@ class SchedulerSettings(BaseSettings):
     """Specimen of a new lab's slides when neither sidecar nor command says otherwise."""
     site_mpp_um: float | None = Field(default=None, gt=0)
     """Scale of slides that state none, when all of the site's images come from one camera."""
-    model: str = "hybrid-quarter-2"
+    model: str = DEFAULT_MODEL
     """Name of the model version that new slides are read with."""
     rule: str = "marrowline-2026.1"
     """Name of the rule set that a new lab's patients are judged by."""

@@ -1,0 +1,117 @@
+"""`marrowline predict`: one field image to presence or absence of cancer and its type, with the cells behind it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from worker.cli_files import expanded, made, outputs, printable, write_png
+from worker.cli_pictures import QUARANTINED, opened, refusal_line
+from worker.config import WorkerSettings
+from worker.errors import BadSlideError
+from worker.outputs.panel import NOTICE
+from worker.slides.survey import Told
+
+if TYPE_CHECKING:
+    from worker.nets.registry import Model
+    from worker.predict import Prediction
+    from worker.slides.reader import SlideReader
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Camera fields, or folders of them.")],
+    *,
+    mpp: Annotated[
+        float | None,
+        typer.Option("--mpp", metavar="F", min=0.02, max=5.0, help="µm per pixel, for images that do not state it."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder for the pictures with the cells drawn in.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The classifier; else MARROWLINE_MODEL, else the shipped one.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda:0, … or auto.")] = "auto",
+    smear: Annotated[bool, typer.Option("--smear", help="They are smears, whatever they look like.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")
+    ] = False,
+) -> None:
+    """Tell for each field whether it shows signs of ALL or of multiple myeloma, and by which cells and rules.
+
+    With --out also DIR/<name>.cells.png: every cell in its class's colour. --json: an object for one image, a list
+    for several or a folder. What is no smear or cannot be read gets no answer but its reason, and the exit code is 3.
+    """
+    files = expanded(images)
+    pictures = outputs(files, out, ".cells.png") if out else [None] * len(files)
+    if out:
+        made(out)
+    loaded = _model(model, device)
+    told = Told(declared_mpp_um=mpp, is_smear=smear)
+    answers = []
+    pairs = list(zip(files, pictures, strict=True))
+    shown = Console(stderr=True)
+    for image, picture in track(pairs, "predicting", console=shown, disable=len(pairs) < 2 or not shown.is_terminal):
+        answers.append({"file": str(image), **_one(image, picture, loaded, told)})
+        if not as_json:
+            typer.echo(printable(_line(answers[-1])))
+    document: Any = answers[0] if len(images) == 1 and images[0].is_file() else answers
+    typer.echo(printable(json.dumps(document, ensure_ascii=False, indent=1)) if as_json else NOTICE)
+    if any(answer["error_code"] for answer in answers):
+        raise typer.Exit(QUARANTINED)
+
+
+def _model(name: str | None, device: str) -> Model:
+    from worker.nets.registry import load  # noqa: PLC0415 - loads torch
+
+    settings = WorkerSettings()
+    return load(name or settings.model, settings.models_dir, device)
+
+
+def _one(image: Path, picture: Path | None, model: Model, told: Told) -> dict[str, Any]:
+    """Predict one image, draw it where a picture is asked for, and return what the command says of it."""
+    from worker.outputs.prediction import document_of, refused_document  # noqa: PLC0415 - reading loads torch
+
+    try:
+        with opened(image) as reader:
+            found = _found(reader, model, told)
+            if picture is not None:
+                _draw(reader, found, picture)
+    except BadSlideError as refused:
+        found, picture = refused, None
+    said = refused_document(found) if isinstance(found, BadSlideError) else document_of(found, model.card)
+    return {**said, "picture": str(picture) if picture else None}
+
+
+def _found(reader: SlideReader, model: Model, told: Told) -> Prediction | BadSlideError:
+    from worker.predict import predict as predicted  # noqa: PLC0415 - as above
+
+    try:
+        return predicted(reader, model, told)
+    except BadSlideError as refused:
+        return refused
+
+
+def _draw(reader: SlideReader, found: Prediction | BadSlideError, picture: Path) -> None:
+    from worker.outputs.annotated import SIDE_PX, annotated  # noqa: PLC0415 - as above
+    from worker.outputs.overlay import refusal as drawn_refusal  # noqa: PLC0415
+
+    overview = reader.overview_within(2 * SIDE_PX)
+    drawn = drawn_refusal(overview, found) if isinstance(found, BadSlideError) else annotated(overview, found)
+    write_png(picture, drawn[..., ::-1])
+
+
+def _line(answer: dict[str, Any]) -> str:
+    if answer["error_code"]:
+        return refusal_line(answer)
+    told = {True: f"cancer, {answer['type'] or 'type not told'}", False: "no cancer", None: "not told"}[
+        answer["cancer"]
+    ]
+    scores = ", ".join(f"{disease} {score:.2f}" for disease, score in answer["fuzzy"]["scores"].items())
+    weighed = f" (fuzzy {scores}; p {answer['probability']:.2g})" if scores else ""
+    return f"{Path(answer['file']).name}: {told}{weighed}: {answer['reason']}"

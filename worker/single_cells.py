@@ -1,0 +1,62 @@
+"""From a picture of one cell to the crop that a classifier takes: by physical size, the cell in the middle."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from worker.cells.find import find_cells
+from worker.cells.preprocess import Pixels, crop, rescale
+from worker.cells.stain import StainFit, fit_stain
+from worker.cells.stain_norm import fit_norm
+from worker.cells.stain_profile import measure
+from worker.errors import BadSlideError
+from worker.nets.cards import STAIN_ANCHORS
+from worker.nets.registry import Model
+
+MOST_UM = 120.0
+"""A picture that is wider or higher shows a field."""
+_CUT_OUT = 0.5
+"""So much of a picture's border is black where the cell was cut out on black."""
+_BLACK = 8
+_GLASS = 230
+"""Grey level of the glass that a cell cut out on black is put on."""
+
+
+def crop_of(rgb: Pixels, mpp_um: float, model: Model) -> Pixels:
+    """Return the (S, S, 3) uint8 RGB crop of a picture of one cell at `mpp_um` µm/px, S the card's crop_px.
+
+    Raises:
+        BadSlideError: `not_one_cell`, when the picture is too large for one.
+    """
+    card = model.card
+    if max(rgb.shape[:2]) * mpp_um > MOST_UM:
+        cause = f"it is {max(rgb.shape[:2]) * mpp_um:.0f} µm wide or high at {mpp_um:g} µm/px, a field and no cell"
+        raise BadSlideError("not_one_cell", cause, "Check --mpp, or use marrowline predict for fields.")
+    image = rescale(on_glass(rgb), mpp_um, card.mpp_um)
+    stain = fit_stain(image, card.mpp_um)
+    cell = crop(image, *_middle(image, stain, model), card.crop_px)
+    return fit_norm(measure(image, card.mpp_um, stain)).apply(cell) if card.stain_norm == STAIN_ANCHORS else cell
+
+
+def on_glass(rgb: Pixels) -> Pixels:
+    """Return a cell that was cut out on black as if on glass and lit like it; any other picture as it is.
+
+    The C-NMC set cuts its cells out so. Training does the same to them.
+    """
+    dark = rgb.max(axis=2) <= _BLACK
+    border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
+    if border.mean() < _CUT_OUT or dark.all():
+        return rgb
+    brightest = 1.1 * np.percentile(rgb[~dark], 98, axis=0)
+    lit = np.asarray(np.minimum(255, rgb * (_GLASS / np.maximum(1.0, brightest))), np.uint8)
+    lit[dark] = _GLASS
+    return lit
+
+
+def _middle(image: Pixels, stain: StainFit, model: Model) -> tuple[int, int]:
+    """Return the centre (x, y) of the nucleus nearest the picture's middle; the middle where none is near."""
+    height, width = image.shape[:2]
+    x, y = width // 2, height // 2
+    centres = [cell.centre_tile for cell in find_cells(image, stain, model.card.mpp_um, model.segmenter)]
+    nearest = min(centres, key=lambda centre: np.hypot(centre[0] - x, centre[1] - y), default=(x, y))
+    return nearest if np.hypot(nearest[0] - x, nearest[1] - y) < min(height, width) / 4 else (x, y)
