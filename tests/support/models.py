@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
+from worker.nets.architectures import build, channels_of
 from worker.nets.card_files import Files
 from worker.nets.cards import Card
-from worker.nets.hybrid import Hybrid, scaled
 from worker.nets.registry import save
 from worker.nets.segmenter_cards import SegmenterCard
 from worker.nets.segmenters import save_segmenter
@@ -28,7 +28,7 @@ def write_tiny_model(
     """Write the weights and card of a seeded, untrained network of a 32nd of the width into `folder`."""
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        net = Hybrid(scaled(1 / 32), len(classes))
+        net = build("hybrid", channels_of("hybrid", 1 / 32), len(classes))
     card = Card(
         name=name,
         channels=net.channels,

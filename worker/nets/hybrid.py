@@ -17,7 +17,7 @@ from worker.nets.classifier import Classifier, pooled
 from worker.nets.merged import TRUNK
 from worker.nets.vgg import FULL, vgg_trunk
 
-__all__ = ["FULL", "QUARTER", "Hybrid", "initial_hybrid", "scaled"]
+__all__ = ["FULL", "QUARTER", "Hybrid", "initial_hybrid"]
 
 QUARTER = (16, 32, 64, 128, 104)
 """A quarter of the published channels, the last stage narrower: the half-precision file stays below 4 MB."""
@@ -48,8 +48,3 @@ def initial_hybrid(vgg16_state: Mapping[str, Tensor], vgg19_state: Mapping[str, 
         for key, value in state.items()
         if key.startswith(TRUNK)
     }
-
-
-def scaled(width: float) -> tuple[int, ...]:
-    """Return the channels of the five stages at a width multiplier, at least one each."""
-    return tuple(max(1, round(count * width)) for count in FULL)

@@ -1,10 +1,11 @@
 import pytest
 import torch
 
+from worker.nets.architectures import channels_of
 from worker.nets.classifier import pooled
-from worker.nets.hybrid import FULL, QUARTER, Hybrid, scaled
+from worker.nets.hybrid import FULL, QUARTER, Hybrid
 
-TINY = scaled(1 / 32)
+TINY = channels_of("hybrid", 1 / 32)
 
 
 def test_the_trunks_have_the_convolutions_of_vgg16_and_vgg19() -> None:
@@ -23,7 +24,7 @@ def test_features_of_both_trunks_are_concatenated() -> None:
 
 
 def test_a_width_of_one_is_the_published_network() -> None:
-    assert scaled(1) == FULL
+    assert channels_of("hybrid", 1) == FULL
     with torch.device("meta"):
         net = Hybrid(FULL, 14)
     assert sum(p.numel() for p in net.vgg16.parameters() if p.dim() == 4) == 14_710_464

@@ -64,7 +64,7 @@ def test_an_index_that_asks_for_more_is_refused_and_does_nothing(tmp_path: Path,
     module, name = asked.split()
     command = f"touch {made}".encode()
     call = b"c%s\n%s\n" % (module.encode(), name.encode()) + _text(command) + b"\x85R"
-    with pytest.raises(ValueError, match=asked):
+    with pytest.raises(ValueError, match=f"asks for '{asked}'"):
         state_of(_archive(tmp_path, PROTOCOL + call + STOP))
     assert not made.exists()
 
