@@ -17,16 +17,16 @@ Pixels = NDArray[np.uint8]
 _Change = Callable[[Pixels, Generator], Pixels]
 
 
-def augmented(crop: Pixels, context: Pixels, out_px: int, rng: Generator) -> Pixels:
+def augmented(crop: Pixels, context: Pixels, out_px: int, rng: Generator, *, colour: float = 1.0) -> Pixels:
     """Return an (out_px, out_px, 3) uint8 RGB variant of a larger crop.
 
     `context` is another crop, of any class, whose surroundings may replace this one's. The middle of the crop stays
-    in the middle, within 5 px.
+    in the middle, within 5 px. `colour` says how far colours change: less than 1 where training and use share a stain.
     """
     out = _moved(crop, out_px, rng)
     if rng.random() < 0.2:
         out = _in_other_surroundings(out, _moved(context, out_px, rng), rng)
-    return degraded(_restained(out, rng), rng)
+    return degraded(_restained(out, colour, rng), rng)
 
 
 def degraded(picture: Pixels, rng: Generator) -> Pixels:
@@ -71,15 +71,15 @@ def _in_other_surroundings(crop: Pixels, context: Pixels, rng: Generator) -> Pix
     return np.asarray(crop * kept + outside * (1 - kept), dtype=np.uint8)
 
 
-def _restained(crop: Pixels, rng: Generator) -> Pixels:
+def _restained(crop: Pixels, strength: float, rng: Generator) -> Pixels:
     """Mix and scale the optical densities of the three channels, then tint the light."""
     density = -np.log((crop.astype(np.float32) + 1) / 256)
-    mixing = np.eye(3) + rng.normal(0, 0.05, (3, 3))
-    mixing *= np.exp(rng.normal(0, 0.09, 3)) * np.exp(rng.normal(0, 0.12))
-    light = np.exp(rng.normal(0, 0.05, 3) + min(0.05, rng.normal(0, 0.08)))
+    mixing = np.eye(3) + strength * rng.normal(0, 0.05, (3, 3))
+    mixing *= np.exp(strength * rng.normal(0, 0.09, 3)) * np.exp(strength * rng.normal(0, 0.12))
+    light = np.exp(strength * (rng.normal(0, 0.05, 3) + min(0.05, rng.normal(0, 0.08))))
     changed = 256 * light * np.exp(-np.maximum(density @ mixing.astype(np.float32), 0)) - 1
     out = np.clip(changed, 0, 255).astype(np.uint8)
-    return _hue_shifted(out, rng) if rng.random() < 0.4 else out
+    return _hue_shifted(out, rng) if rng.random() < 0.4 * strength else out
 
 
 def _hue_shifted(crop: Pixels, rng: Generator) -> Pixels:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from worker.nets.classifier import Classifier
+from worker.training.augment import augmented
 from worker.training.classification import sampling
 from worker.training.classification.data import CropSet
 from worker.training.classification.evaluate import balanced_accuracy, probabilities
@@ -32,13 +33,14 @@ def fit(
     folder: Path,
     *,
     initial: Mapping[str, Tensor] | None = None,
+    augment: sampling.Augment = augmented,
     device: str = "cpu",
     say: Say = print,
 ) -> Classifier:
     """Return the averaged network of the best epoch by balanced accuracy on `val`, on the CPU; keep state in `folder`.
 
-    `initial` are weights to begin with, of some or all layers. Raises BadRequestError when they do not fit, or when
-    the folder holds a training with another recipe.
+    `initial` are weights to begin with, of some or all layers; `augment` makes the variants of a crop.
+    Raises BadRequestError when the weights do not fit, or when the folder holds a training with another recipe.
     """
     folder.mkdir(parents=True, exist_ok=True)
     classes = train.allowed.shape[1]
@@ -46,7 +48,7 @@ def fit(
     if restore(state, recipe, folder):
         say(f"going on after epoch {state.epoch}")
     while state.epoch < recipe.epochs and not _is_stale(state.history, recipe.patience):
-        _epoch(state, train, val, recipe, folder)
+        _epoch(state, (train, val), recipe, folder, augment)
         done = state.history[-1]
         left = (recipe.epochs - state.epoch) * done["seconds"] / 60
         say(
@@ -69,10 +71,13 @@ def partial_loss(logits: Tensor, allowed: Tensor, smoothing: float) -> Tensor:
     return -torch.where(allowed.any(dim=1), smoothed, evenly).mean()
 
 
-def _epoch(state: State, train: CropSet, val: CropSet, recipe: Recipe, folder: Path) -> None:
-    """Train one epoch, judge the average of the weights on `val`, and keep both."""
+def _epoch(
+    state: State, parts: tuple[CropSet, CropSet], recipe: Recipe, folder: Path, augment: sampling.Augment
+) -> None:
+    """Train one epoch, judge the average of the weights on the second part, keep both."""
+    train, val = parts
     started = time.monotonic()
-    loss = _train_epoch(state, train, recipe)
+    loss = _train_epoch(state, train, recipe, augment)
     found = probabilities(
         state.mean_net.module,
         val,
@@ -91,13 +96,13 @@ def _epoch(state: State, train: CropSet, val: CropSet, recipe: Recipe, folder: P
     keep(state, recipe, folder)
 
 
-def _train_epoch(state: State, train: CropSet, recipe: Recipe) -> float:
+def _train_epoch(state: State, train: CropSet, recipe: Recipe, augment: sampling.Augment) -> float:
     rng = np.random.default_rng([recipe.seed, state.epoch])
     torch.manual_seed(recipe.seed + state.epoch)
     state.net.train()
     device = next(state.net.parameters()).device
     early = state.epoch < round(recipe.early_share * recipe.epochs)
-    batches = sampling.epoch(train, recipe, recipe.early_px if early else recipe.input_px, rng)
+    batches = sampling.epoch(train, recipe, recipe.early_px if early else recipe.input_px, rng, augment)
     steps = math.ceil(recipe.draws / recipe.batch)
     losses = []
     for step, (pixels, allowed) in enumerate(batches):

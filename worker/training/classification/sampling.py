@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -20,6 +20,8 @@ _PARTIAL_WEIGHT = 0.5
 _DRAWN_SHARE = 0.3
 """Share of drawn cells in an epoch: they are many and easy, but only they show every class."""
 
+Augment = Callable[[NDArray[np.uint8], NDArray[np.uint8], int, Generator], NDArray[np.uint8]]
+"""Makes a variant of a crop: as worker.training.augment.augmented."""
 TrainingBatch = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
@@ -51,11 +53,13 @@ def _balanced(crops: CropSet) -> NDArray[np.float64]:
     return chances
 
 
-def epoch(crops: CropSet, recipe: Recipe, input_px: int, rng: Generator) -> Iterator[TrainingBatch]:
+def epoch(
+    crops: CropSet, recipe: Recipe, input_px: int, rng: Generator, augment: Augment = augmented
+) -> Iterator[TrainingBatch]:
     """Yield batches of ((B, 3, S, S) float32, (B, K) allowed classes), S `input_px`; the next one is made meanwhile."""
     rows = rng.choice(len(crops), size=recipe.draws, p=weights(crops))
     parts = [rows[start : start + recipe.batch] for start in range(0, recipe.draws, recipe.batch)]
-    make = partial(_made, crops, recipe, input_px, rng)
+    make = partial(_made, crops, recipe, input_px, rng, augment)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="augment") as maker:
         waiting = maker.submit(make, parts[0])
         for following in [*parts[1:], None]:
@@ -65,10 +69,12 @@ def epoch(crops: CropSet, recipe: Recipe, input_px: int, rng: Generator) -> Iter
             yield ready
 
 
-def _made(crops: CropSet, recipe: Recipe, input_px: int, rng: Generator, rows: NDArray[np.int64]) -> TrainingBatch:
+def _made(
+    crops: CropSet, recipe: Recipe, input_px: int, rng: Generator, augment: Augment, rows: NDArray[np.int64]
+) -> TrainingBatch:
     contexts = rng.integers(0, len(crops), size=len(rows))
     pixels = [
-        augmented(crops.pixels[row], crops.pixels[other], recipe.crop_px, rng)
+        augment(crops.pixels[row], crops.pixels[other], recipe.crop_px, rng)
         for row, other in zip(rows, contexts, strict=True)
     ]
     return to_input(resized(np.stack(pixels), input_px), recipe.mean, recipe.std), crops.allowed[rows]
