@@ -1,0 +1,26 @@
+"""What an evaluation found of hybrids and single networks, in sentences that its figures make."""
+
+from __future__ import annotations
+
+from worker.training.classification.evaluation.judging import Comparison, Judged
+from worker.training.classification.evaluation.wording import SINGLES, system
+
+
+def against_singles(judged: Judged, protocol: str) -> str:
+    """Return how often the parallel hybrid is better than a single network, and where; empty without such pairs."""
+    pairs = [
+        one for one in judged.comparisons if (one.first, one.protocol) == ("hybrid", protocol) and one.second in SINGLES
+    ]
+    if not pairs:
+        return ""
+    better = [one for one in pairs if (one.differences["balanced_accuracy"].low or 0) > 0]
+    worse = [one for one in pairs if (one.differences["balanced_accuracy"].high or 0) < 0]
+    return (
+        f"in {len(pairs)} comparisons with VGG16, VGG19 or ResNet50 by balanced accuracy, the hybrid is better "
+        f"in {len(better)}{_named(better)} and worse in {len(worse)}{_named(worse)}; "
+        f"in {len(pairs) - len(better) - len(worse)} the data cannot tell."
+    )
+
+
+def _named(chosen: list[Comparison]) -> str:
+    return f" ({', '.join(f'{system(one.second)} on {one.task}' for one in chosen)})" if chosen else ""

@@ -1,0 +1,90 @@
+"""What readers are told of each system and data set, and the order in which they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+NOTICE = "research use only, not for diagnostic procedures"
+SINGLES = ("vgg16", "vgg19", "resnet50")
+"""Networks of one published trunk, which a hybrid ought to beat."""
+
+SYSTEMS: Mapping[str, str] = MappingProxyType(
+    {
+        "hybrid": "hybrid, parallel",
+        "hybrid-merged": "hybrid, merged",
+        "vgg16": "VGG16",
+        "vgg19": "VGG19",
+        "resnet50": "ResNet50",
+        "dcnn": "DCNN",
+        "svm": "SVM",
+        "colour": "colour only",
+    }
+)
+PROTOCOLS: Mapping[str, str] = MappingProxyType({"grouped": "grouped", "paper": "paper's protocol"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A data set and the question put to it."""
+
+    title: str
+    short: str  # for the heads of columns and panels
+    source: str
+    caution: str
+
+
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        "segpc": Task(
+            title="plasma cell or other marrow cell",
+            short="plasma cell / other",
+            source="SegPC-2021, doi 10.21227/7np1-2q42: marrow fields of multiple myeloma",
+            caution="No patient's name is known: blocks of file numbers stand for patients. Cells outside the masks "
+            "count as other cells, though a few plasma cells may be among them.",
+        ),
+        "taleqani": Task(
+            title="ALL or benign",
+            short="ALL / benign",
+            source="Aria et al. 2021, doi 10.34740/KAGGLE/DSV/2175623: blood fields of Taleqani Hospital",
+            caution="Benign fields come from 8 groups, and colour alone tells the two apart almost as well as any "
+            "network: read the figures beside the colour-only baseline.",
+        ),
+        "cnmc": Task(
+            title="ALL blast or normal cell",
+            short="ALL blast / normal",
+            source="C-NMC 2019 (The Cancer Imaging Archive): single cells on black",
+            caution="36 cells of 18 patients: every figure is uncertain, as its interval says.",
+        ),
+        "matek": Task(
+            title="blast or other marrow cell",
+            short="blast / other",
+            source="Matek et al., Blood 138 (2021): 1917: cells of marrow smears",
+            caution="No patient's name is known: blocks of file numbers stand for patients.",
+        ),
+        "pbc": Task(
+            title="eight types of normal blood cell",
+            short="eight normal types",
+            source="Acevedo et al., Data in Brief 30 (2020): 105474: cells of normal blood",
+            caution="No class is malignant: precision, recall, specificity, F1, AUC and average precision are macro "
+            "averages over the eight. Nothing above the picture is known; near duplicates are kept together.",
+        ),
+    }
+)
+
+
+def system(arch: str) -> str:
+    """Return a system's name for readers."""
+    return SYSTEMS.get(arch, arch)
+
+
+def task(name: str) -> Task:
+    """Return what is known of a task; of one that is not listed, its name."""
+    return TASKS.get(name, Task(title=name, short=name, source="", caution=""))
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return each name once: systems and tasks as listed here, others after them by name."""
+    listed = [*TASKS, *SYSTEMS]
+    return tuple(sorted(set(names), key=lambda name: (listed.index(name) if name in listed else len(listed), name)))
