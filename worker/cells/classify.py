@@ -1,4 +1,4 @@
-"""From crops to calls: one forward pass, calibrated probabilities, abstention below the card's limit."""
+"""From crops to calls: one forward pass, calibrated probabilities, abstention by the card's limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class Calls:
 
     probabilities: NDArray[np.float32]  # (N, K), rows sum to 1
     index: NDArray[np.int64]  # (N,) the most probable class
-    abstained: NDArray[np.bool_]  # (N,) its probability lies below the card's limit
+    abstained: NDArray[np.bool_]  # (N,) its probability lies below the card's limit, or it is outlying
+    outlying: NDArray[np.bool_]  # (N,) unlike any cell that the network was trained on; none without statistics
 
 
 def classify(crops: Pixels, model: Model, *, batch: int = 64) -> Calls:
@@ -30,19 +31,29 @@ def classify(crops: Pixels, model: Model, *, batch: int = 64) -> Calls:
     size = model.card.crop_px
     if crops.shape[1:] != (size, size, 3):
         raise ValueError(f"{model.card.name} takes ({size}, {size}, 3) crops, not {crops.shape[1:]}")
-    parts = [_probabilities(crops[start : start + batch], model) for start in range(0, len(crops), batch)]
-    probabilities = np.concatenate(parts) if parts else np.empty((0, len(model.card.classes)), dtype=np.float32)
+    parts = [_called(crops[start : start + batch], model) for start in range(0, len(crops), batch)]
+    parts = parts or [(np.empty((0, len(model.card.classes)), dtype=np.float32), np.empty(0, dtype=np.bool_))]
+    probabilities, outlying = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Calls(
         probabilities=probabilities,
         index=probabilities.argmax(axis=1),
-        abstained=probabilities.max(axis=1, initial=0.0) < model.card.abstain_below,
+        abstained=(probabilities.max(axis=1, initial=0.0) < model.card.abstain_below) | outlying,
+        outlying=outlying,
     )
 
 
-def _probabilities(crops: Pixels, model: Model) -> NDArray[np.float32]:
+def features(crops: Pixels, model: Model) -> torch.Tensor:
+    """Return the (N, F) features, on the model's device, of crops as `classify` takes them: one forward pass."""
     card = model.card
     values = torch.from_numpy(to_input(resized(crops, card.input_px or card.crop_px), card.mean, card.std))
     with torch.inference_mode():
-        ready = values.to(model.device).contiguous(memory_format=torch.channels_last)
-        logits = model.net(ready) / card.temperature
-        return torch.softmax(logits, dim=1).cpu().numpy()
+        return model.net.features(values.to(model.device).contiguous(memory_format=torch.channels_last))
+
+
+def _called(crops: Pixels, model: Model) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    seen = features(crops, model)
+    with torch.inference_mode():
+        probabilities = torch.softmax(model.net.head(seen) / model.card.temperature, dim=1).cpu().numpy()
+        if model.outliers is None:
+            return probabilities, np.zeros(len(crops), dtype=np.bool_)
+        return probabilities, (model.outliers.scores(seen) > model.card.outlying_above).cpu().numpy()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from db.records import CellClass, ModelVersion
+from db.records import CellClass, Confusion, ModelVersion
 from worker.errors import ModelError
 from worker.nets import card_files, segmenter_cards
 from worker.nets.card_files import Files, Kind, verified_bytes
@@ -46,6 +46,8 @@ class Card:
     stain_norm: str = NO_STAIN_NORM  # what brings crops to a reference stain (worker/cells/stain_norm.py)
     temperature: float = 1.0  # logits are divided by it
     abstain_below: float = 0.0  # calls with a lower highest probability are abstained
+    outlying_above: float = 0.0  # and those with a higher score (worker/nets/outliers.py); 0: there is none
+    confusion: Mapping[str, Any] = field(default_factory=dict)  # `classes` and `counts` of a db.records.Confusion
     seed: int = 0
     data: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
@@ -96,13 +98,29 @@ def version_of(card: Card) -> ModelVersion:
     # Versions registered before there was a choice carry no such key, and what is registered never changes.
     chosen = [] if card.stain_norm == NO_STAIN_NORM else ["stain_norm"]
     chosen += ["input_px"] if card.input_px else []
+    chosen += ["outlying_above"] if card.outlying_above else []
     chosen += ["segmenter", "segmenter_sha256"] if card.segmenter else []
     return ModelVersion(
         name=card.name,
         weights_sha256=card.weights_sha256,
         classes=card.classes,
         preprocess={key: stored[key] for key in (*_PREPROCESS, *chosen)},
+        confusion=confusion_of(card),
     )
+
+
+def confusion_of(card: Card) -> Confusion | None:
+    """Return the confusion that a card states, None when it states none; raises ValueError when it is not one."""
+    if not card.confusion:
+        return None
+    try:
+        counts = tuple(tuple(int(count) for count in row) for row in card.confusion["counts"])
+        confusion = Confusion(classes=tuple(card.confusion["classes"]), counts=counts)
+    except KeyError as error:
+        raise ValueError(f"a confusion has {error}") from error
+    if confusion.classes != card.classes:
+        raise ValueError("the confusion is of the card's classes, in their order")
+    return confusion
 
 
 def _check(card: Card) -> None:
@@ -121,6 +139,9 @@ def _check(card: Card) -> None:
         raise ValueError("input_px is a side in pixels, or 0 for crop_px")
     if min(card.mpp_um, card.crop_px, card.temperature) <= 0 or not 0 <= card.abstain_below <= 1:
         raise ValueError("mpp_um, crop_px and temperature must be positive, abstain_below in 0..1")
+    if card.outlying_above < 0:
+        raise ValueError("outlying_above is a score above zero, or 0 for none")
+    confusion_of(card)
 
 
 MODEL = Kind(what="model", card=Card, check=_check, folder="", trained_by="marrowline train classifier")

@@ -20,6 +20,7 @@ from worker.nets.architectures import NETWORKS, Classifier, build
 from worker.nets.card_files import Files, verified_bytes, write_files
 from worker.nets.cards import HYBRID, MODEL, Card, find, segmenter_of
 from worker.nets.device import chosen_device
+from worker.nets.outliers import Outliers, named, parted
 from worker.nets.packing import packed, unpacked
 from worker.nets.segmenters import Segmenter, load_segmenter
 
@@ -35,6 +36,7 @@ class Model:
     net: Classifier
     device: torch.device
     segmenter: Segmenter | None = None  # None: the classical one
+    outliers: Outliers | None = None  # None: the card has no limit for its scores
 
 
 def load(name: str, models_dir: Path | None = None, device: str = "auto") -> Model:
@@ -43,13 +45,20 @@ def load(name: str, models_dir: Path | None = None, device: str = "auto") -> Mod
     Raises ModelError when the weights are missing (and says where they go), altered, or do not fit their card.
     """
     files = find(name, models_dir)
-    card, net = files.card, _network(files)
+    card = files.card
+    net, outliers = _network(files)
     where = chosen_device(device)
     net.eval().requires_grad_(requires_grad=False)
     for weight in net.parameters():
         if weight.dim() == 4:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-    return Model(card=card, net=net.to(where), device=where, segmenter=_segmenter(card, models_dir, device))
+    return Model(
+        card=card,
+        net=net.to(where),
+        device=where,
+        segmenter=_segmenter(card, models_dir, device),
+        outliers=outliers.to(where) if outliers is not None and card.outlying_above else None,
+    )
 
 
 def _segmenter(card: Card, models_dir: Path | None, device: str) -> Segmenter | None:
@@ -57,8 +66,8 @@ def _segmenter(card: Card, models_dir: Path | None, device: str) -> Segmenter | 
     return None if files is None else load_segmenter(files.card.name, models_dir, device)
 
 
-def _network(files: Files[Card]) -> Classifier:
-    """Return the network that a card describes with the weights of its file."""
+def _network(files: Files[Card]) -> tuple[Classifier, Outliers | None]:
+    """Return the network that a card describes with the weights of its file, and where its known cells lie."""
     card = files.card
     if card.arch not in _ARCHS:
         raise ModelError(
@@ -66,19 +75,30 @@ def _network(files: Files[Card]) -> Classifier:
         )
     try:
         net = build(_ARCHS[card.arch], card.channels, len(card.classes))
-        net.load_state_dict(unpacked(load_tensors(verified_bytes(files)), card.stored))
+        tensors, outliers = parted(load_tensors(verified_bytes(files)))
+        net.load_state_dict(unpacked(tensors, card.stored))
+        _check_outliers(outliers, net, card)
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise ModelError(f"{files.weights} does not fit its card: {error}") from error
-    return net
+    return net, outliers
 
 
-def save(net: Classifier, card: Card, folder: Path) -> Files[Card]:
+def _check_outliers(outliers: Outliers | None, net: Classifier, card: Card) -> None:
+    """Raise ValueError for a limit without the statistics that it is a limit of, or for those of another network."""
+    if outliers is None and card.outlying_above:
+        raise ValueError("the card has a limit for outlying cells, and the file no statistics for it")
+    if outliers is not None and len(outliers.centre) != net.head.in_features:
+        raise ValueError(f"outlier statistics of {len(outliers.centre)} features, not {net.head.in_features}")
+
+
+def save(net: Classifier, card: Card, folder: Path, outliers: Outliers | None = None) -> Files[Card]:
     """Write NAME.safetensors and NAME.json; the card's `stored` says how the weights are held.
 
     The card written carries the network's architecture and channels and the weights' SHA-256. The weights land before
     the card, each whole or not at all. Raises ModelError for a card that would not be read back.
     """
-    content = dump_tensors(packed(net.state_dict(), card.stored))
+    statistics = {} if outliers is None else named(outliers)
+    content = dump_tensors({**packed(net.state_dict(), card.stored), **statistics})
     arch = next(on_card for on_card, name in _ARCHS.items() if name == net.arch)
     digest = hashlib.sha256(content).hexdigest()
     return write_files(MODEL, replace(card, arch=arch, channels=net.channels, weights_sha256=digest), content, folder)

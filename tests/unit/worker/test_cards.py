@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from db.records import Confusion
 from tests.support.models import CLASSES, write_tiny_model
 from worker.errors import ModelError
 from worker.nets.card_files import read_card, verified_bytes, write_card, write_files
@@ -163,3 +164,33 @@ def test_weights_with_a_card_that_is_refused_leave_nothing_behind(tmp_path: Path
     with pytest.raises(ModelError, match="card 'x'"):
         write_files(MODEL, _card(**change), b"weights", tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+MATRIX = {"classes": ["platelet"], "counts": [[7, 2]]}
+
+
+def test_a_confusion_goes_from_the_card_to_the_model_version(tmp_path: Path) -> None:
+    write_card(MODEL, _card(confusion=MATRIX), tmp_path / "x.json")
+    confusion = version_of(read_card(MODEL, tmp_path / "x.json")).confusion
+    assert confusion == Confusion(classes=("platelet",), counts=((7, 2),))
+    assert version_of(_card()).confusion is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"confusion": {"classes": ["platelet"]}},
+        {"confusion": {"classes": ["platelet"], "counts": [[7]]}},
+        {"confusion": {"classes": ["smudge"], "counts": [[7, 2]]}},
+        {"confusion": {"classes": ["platelet"], "counts": [[-7, 2]]}},
+        {"outlying_above": -1.0},
+    ],
+)
+def test_a_card_with_a_confusion_or_limit_that_cannot_be_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(ModelError):
+        write_card(MODEL, _card(**changes), tmp_path / "x.json")
+
+
+def test_a_limit_for_outlying_cells_decides_calls_and_is_registered() -> None:
+    assert version_of(_card(outlying_above=2.5)).preprocess["outlying_above"] == 2.5
+    assert "outlying_above" not in version_of(_card()).preprocess

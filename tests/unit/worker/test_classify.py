@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from tests.support.models import write_tiny_model
-from worker.cells.classify import classify
+from worker.cells.classify import classify, features
+from worker.nets.outliers import Outliers
 from worker.nets.registry import Model, load
 
 
@@ -64,3 +66,29 @@ def test_larger_crops_are_brought_to_the_size_that_the_network_was_trained_at(mo
     wide = replace(model, card=replace(model.card, crop_px=96, input_px=48))
     crops = np.repeat(np.repeat(_crops(3), 2, axis=1), 2, axis=2)
     assert (classify(crops, wide).probabilities == classify(_crops(3), model).probabilities).all()
+
+
+def _with_outliers(model: Model, known: torch.Tensor, above: float) -> Model:
+    """Return the model with statistics by which features like the given ones are known, and no others."""
+    unit = torch.nn.functional.normalize(known, dim=1)
+    outliers = Outliers(centre=torch.zeros(unit.shape[1]), projection=torch.eye(unit.shape[1]), means=unit)
+    return replace(model, card=replace(model.card, outlying_above=above), outliers=outliers)
+
+
+def test_crops_unlike_the_known_ones_are_outlying_and_abstained(model: Model) -> None:
+    crops = np.concatenate([_crops(3), np.zeros((2, 48, 48, 3), dtype=np.uint8)])
+    known = _with_outliers(model, features(crops[:3], model), 1e-6)
+    calls = classify(crops, known, batch=2)
+    assert calls.outlying.tolist() == [False, False, False, True, True]
+    assert calls.abstained.tolist() == calls.outlying.tolist()
+
+
+def test_an_outlying_crop_keeps_its_probabilities(model: Model) -> None:
+    crops = _crops(2)
+    calls = classify(crops, _with_outliers(model, -features(crops, model), 1e-6))
+    assert calls.outlying.all()
+    assert calls.probabilities == pytest.approx(classify(crops, model).probabilities, abs=1e-6)
+
+
+def test_without_statistics_nothing_is_outlying(model: Model) -> None:
+    assert not classify(_crops(3), model).outlying.any()

@@ -10,7 +10,9 @@ from worker.errors import ModelError
 from worker.nets.architectures import NETWORKS, build, channels_of
 from worker.nets.card_files import write_card
 from worker.nets.cards import FLOAT16, INT8, MODEL, Card, find
+from worker.nets.classifier import Classifier
 from worker.nets.device import chosen_device
+from worker.nets.outliers import Outliers
 from worker.nets.packing import round_as_stored
 from worker.nets.registry import load, save
 
@@ -96,6 +98,40 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path) -> None:
     files.weights.write_bytes(b"\x80\x04pickle")
     _rewrite(tmp_path, files.card, weights_sha256=hashlib.sha256(b"\x80\x04pickle").hexdigest())
     with pytest.raises(ModelError, match="does not fit its card"):
+        load("tiny", tmp_path, "cpu")
+
+
+def _statistics(net: Classifier, features: int | None = None) -> Outliers:
+    width = features or net.head.in_features
+    return Outliers(centre=torch.zeros(width), projection=torch.rand(width, 3), means=torch.rand(2, 3))
+
+
+@pytest.mark.parametrize("stored", [FLOAT16, INT8])
+def test_statistics_of_outliers_are_kept_whole_beside_the_weights(tmp_path: Path, stored: str) -> None:
+    first = load("tiny", write_tiny_model(tmp_path).weights.parent, "cpu")
+    outliers = _statistics(first.net)
+    save(first.net, replace(first.card, outlying_above=2.5, stored=stored), tmp_path, outliers)
+    found = load("tiny", tmp_path, "cpu").outliers
+    assert found is not None
+    assert torch.equal(found.projection, outliers.projection)
+
+
+def test_statistics_without_a_limit_are_not_used(tmp_path: Path) -> None:
+    model = load("tiny", write_tiny_model(tmp_path).weights.parent, "cpu")
+    save(model.net, model.card, tmp_path, _statistics(model.net))
+    assert load("tiny", tmp_path, "cpu").outliers is None
+
+
+def test_a_limit_without_statistics_is_refused(tmp_path: Path) -> None:
+    _rewrite(tmp_path, write_tiny_model(tmp_path).card, outlying_above=2.0)
+    with pytest.raises(ModelError, match="no statistics"):
+        load("tiny", tmp_path, "cpu")
+
+
+def test_statistics_of_another_network_are_refused(tmp_path: Path) -> None:
+    model = load("tiny", write_tiny_model(tmp_path).weights.parent, "cpu")
+    save(model.net, replace(model.card, outlying_above=2.0), tmp_path, _statistics(model.net, 5))
+    with pytest.raises(ModelError, match="outlier statistics of 5 features"):
         load("tiny", tmp_path, "cpu")
 
 
