@@ -9,6 +9,7 @@ import torch
 from worker.nets.architectures import build, channels_of
 from worker.nets.card_files import Files
 from worker.nets.cards import Card
+from worker.nets.classifier import Classifier
 from worker.nets.registry import save
 from worker.nets.segmenter_cards import SegmenterCard
 from worker.nets.segmenters import save_segmenter
@@ -29,7 +30,20 @@ def write_tiny_model(
     with torch.random.fork_rng():
         torch.manual_seed(7)
         net = build("hybrid", channels_of("hybrid", 1 / 32), len(classes))
-    card = Card(
+    card = card_of(net, classes, name=name, crop_px=crop_px, abstain_below=abstain_below)
+    return save(net, card, folder)
+
+
+def card_of(
+    net: Classifier,
+    classes: tuple[str, ...] = CLASSES,
+    *,
+    name: str = "tiny",
+    crop_px: int = 48,
+    abstain_below: float = 0.0,
+) -> Card:
+    """Return the card of a network that was not trained."""
+    return Card(
         name=name,
         channels=net.channels,
         created="2026-11-23",
@@ -41,7 +55,6 @@ def write_tiny_model(
         abstain_below=abstain_below,
         limits="untrained: for tests of the line only",
     )
-    return save(net, card, folder)
 
 
 def write_tiny_segmenter(folder: Path, *, name: str = "tiny-segmenter", seed: int = 7) -> Files[SegmenterCard]:

@@ -4,7 +4,6 @@ from numpy.typing import NDArray
 
 from db.records import CellClass
 from tests.support.crops import discs, one_of_each
-from worker.training.classification.calibrate import abstain_limit, best_temperature
 from worker.training.classification.data import CLASSES, CropSet, Label
 from worker.training.classification.evaluate import balanced_accuracy, colour_baseline, correct, figures, judged
 
@@ -51,23 +50,3 @@ def test_the_figures_count_what_was_called_what() -> None:
 def test_the_baseline_sees_colour() -> None:
     train, test = discs(one_of_each(8), seed=1), discs(one_of_each(4), seed=2)
     assert colour_baseline(train, test) == 1.0
-
-
-def test_the_temperature_undoes_overconfidence() -> None:
-    honest = _told(*[{CellClass.LYMPHOCYTE: 0.7, CellClass.PLASMA_CELL: 0.3}] * 100)
-    boasting = honest**2 / (honest**2).sum(axis=1, keepdims=True)
-    labels = [LYMPHOCYTE] * 70 + [PLASMA] * 30
-    assert best_temperature(boasting, _crops(*labels)) == pytest.approx(2.0, rel=0.03)
-
-
-def test_the_limit_keeps_the_risk_of_the_calls_small() -> None:
-    sure, unsure = {CellClass.LYMPHOCYTE: 0.9}, {CellClass.LYMPHOCYTE: 0.455}
-    crops = _crops(*[LYMPHOCYTE] * 95, *[PLASMA] * 5)
-    limit = abstain_limit(_told(*[sure] * 95, *[unsure] * 5), crops, accepted_risk=0.01)
-    assert 0.455 < limit <= 0.9
-
-
-def test_the_limit_never_leaves_too_many_cells_uncalled() -> None:
-    crops = _crops(*[PLASMA] * 10)
-    told = _told(*[{CellClass.LYMPHOCYTE: 0.505}] * 5, *[{CellClass.LYMPHOCYTE: 0.8}] * 5)
-    assert abstain_limit(told, crops) == 0.5
