@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, select, text
 
 from db import models
 from db.models import Reach
-from db.records import Decide, Finding, Share
+from db.records import Decide, Finding, Share, Tally
 from db.session import transaction
 from db.tables import lab, patient
 from db.tallies import tallies
@@ -69,20 +69,24 @@ def difference(engine: Engine, before: str, after: str, decide: Decide) -> Diffe
         waiting = set(conn.execute(_UNREAD, {"models": ids}).scalars())
         everyone = _names(conn)
         compared = [patient_id for patient_id in everyone if patient_id not in waiting]
-        old, new = (_judged(conn, model_id, compared, decide) for model_id in ids)
-        return Difference(
-            before=before,
-            after=after,
-            compared=len(compared),
-            waiting=len(waiting),
-            reach_before=models.reach(conn, before),
-            reach_after=models.reach(conn, after),
-            flips=tuple(
-                Flip(lab=everyone[one][0], patient=everyone[one][1], before=old[one], after=new[one])
-                for one in compared
-                if old[one].finding != new[one].finding
-            ),
-        )
+        old, new = (tallies(conn, model_id, compared) for model_id in ids)
+        reach_before, reach_after = (models.reach(conn, name) for name in (before, after))
+    # Judging thousands of patients takes longer than a transaction may stand idle.
+    judged = ((one, _judged(old[one], decide), _judged(new[one], decide)) for one in compared)
+    flips = tuple(
+        Flip(lab=everyone[one][0], patient=everyone[one][1], before=first, after=second)
+        for one, first, second in judged
+        if first.finding != second.finding
+    )
+    return Difference(
+        before=before,
+        after=after,
+        compared=len(compared),
+        waiting=len(waiting),
+        reach_before=reach_before,
+        reach_after=reach_after,
+        flips=flips,
+    )
 
 
 def _names(conn: Connection) -> dict[int, tuple[str, str]]:
@@ -92,16 +96,13 @@ def _names(conn: Connection) -> dict[int, tuple[str, str]]:
     return {row.id: (row.code, row.pseudonym) for row in rows}
 
 
-def _judged(conn: Connection, model_id: int, patient_ids: list[int], decide: Decide) -> dict[int, Judged]:
-    found = {}
-    for patient_id, tally in tallies(conn, model_id, patient_ids).items():
-        verdict = decide(tally)
-        found[patient_id] = Judged(
-            model_version=tally.model_version,
-            finding=verdict.finding,
-            reason=verdict.reason,
-            cells=verdict.cells,
-            slides_quarantined=tally.slides_quarantined,
-            shares=verdict.shares,
-        )
-    return found
+def _judged(tally: Tally, decide: Decide) -> Judged:
+    verdict = decide(tally)
+    return Judged(
+        model_version=tally.model_version,
+        finding=verdict.finding,
+        reason=verdict.reason,
+        cells=verdict.cells,
+        slides_quarantined=tally.slides_quarantined,
+        shares=verdict.shares,
+    )

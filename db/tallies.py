@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import ARRAY, BigInteger, Connection, Row, any_, literal, select, text
 
 from db.errors import NotFoundError
 from db.model_rows import confusion_of
@@ -70,7 +70,8 @@ def tallies(conn: Connection, model_version_id: int, patient_ids: Sequence[int])
 
 
 def _rules(conn: Connection, patient_ids: Sequence[int]) -> dict[int, str]:
-    wanted = select(patient.c.id, lab.c.rule).select_from(patient.join(lab)).where(patient.c.id.in_(patient_ids))
+    ids = literal(list(patient_ids), ARRAY(BigInteger))
+    wanted = select(patient.c.id, lab.c.rule).select_from(patient.join(lab)).where(patient.c.id == any_(ids))
     return {row.id: row.rule for row in conn.execute(wanted)}
 
 

@@ -79,7 +79,7 @@ def add(
         return
     model_tables.show_added(with_card, copied, registered=engine is not None)
     if read:
-        screen.say(f"It will read {asked} slides; `marrowline models diff` says what it would change.")
+        screen.say(f"Slides asked for: {asked}. `marrowline models diff` says what it would change.")
     screen.close()
 
 
