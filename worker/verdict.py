@@ -2,7 +2,8 @@
 
 Intervals are exact binomial ones (Clopper and Pearson, Biometrika 1934;26:404). The probability that a true share
 reaches its threshold is the Jeffreys posterior's (Brown, Cai and DasGupta, Stat Sci 2001;16:101). Both treat the
-called cells as a random sample and the calls as right; the classifier's own errors are not corrected for here.
+called cells as a random sample and the calls as right. Shares corrected for the classifier's own errors stand beside
+them in the evidence (worker/correction.py) where the model's confusion is known; the finding is by the counts.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from db.records import (
     Tally,
     Verdict,
 )
+from worker.correction import CORRECTED, NOT_CORRECTED, beside
 from worker.rules import RULES, Criterion, RuleSet
 
 _SHOWN = (CellClass.LYMPHOBLAST, CellClass.PLASMA_CELL)
@@ -249,7 +251,13 @@ def _evidence(
         ],
         "lineage": "not established",
         "clonality": "not established",
-        "classifier_errors": "not corrected for",
+        "classifier_errors": NOT_CORRECTED if tally.confusion is None else CORRECTED,
+        "corrected_shares": [
+            one
+            for s in specimens
+            if tally.confusion is not None
+            for one in beside(s, {c: _share(s, c, rule) for c in _SHOWN}, tally.confusion, rule.confidence)
+        ],
         "use": "research use only, not for diagnostic procedures",
     }
 

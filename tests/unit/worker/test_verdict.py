@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from db.records import CellClass, Finding, Specimen, SpecimenTally, Tally
+from db.records import CellClass, Confusion, Finding, Specimen, SpecimenTally, Tally
 from worker.rules import DEFAULT_RULE, RULES
 from worker.verdict import clopper_pearson, decide
 
@@ -166,3 +167,39 @@ def test_a_slide_that_is_hardly_called_at_all_says_so_first() -> None:
     verdict = decide(tally_of({LYMPHOBLAST: 104, NEUTROPHIL: 400}, abstained=2000))
     assert verdict.finding is Finding.INDETERMINATE
     assert verdict.reason.startswith("the model would not call 2000 of 2504 cells")
+
+
+def _confusion(right: int = 90) -> Confusion:
+    names = (LYMPHOBLAST, PLASMA, NEUTROPHIL)
+    rows = tuple((*(right if c is r else (100 - right) // 2 for c in names), 0) for r in names)
+    return Confusion(classes=tuple(name.value for name in names), counts=rows)
+
+
+def test_without_a_confusion_nothing_is_corrected() -> None:
+    evidence = decide(tally_of({LYMPHOBLAST: 300, NEUTROPHIL: 300})).evidence
+    assert evidence["classifier_errors"] == "not corrected for"
+    assert evidence["corrected_shares"] == []
+
+
+def test_counted_and_corrected_shares_stand_side_by_side() -> None:
+    tally = replace(tally_of({LYMPHOBLAST: 60, NEUTROPHIL: 540}), confusion=_confusion())
+    evidence = decide(tally).evidence
+    blasts, plasma = evidence["corrected_shares"]
+    assert (blasts["cell_class"], plasma["cell_class"]) == ("lymphoblast", "plasma_cell")
+    assert blasts["counted"]["value"] == pytest.approx(0.10)
+    assert blasts["corrected"]["value"] == pytest.approx(0.06, abs=0.015)
+    assert "public sets" in evidence["classifier_errors"]
+    assert json.loads(json.dumps(evidence)) == evidence
+
+
+@settings(max_examples=40)
+@given(blasts=st.integers(0, 900), plasma=st.integers(0, 900))
+def test_a_confusion_never_changes_the_finding(blasts: int, plasma: int) -> None:
+    plain = tally_of({LYMPHOBLAST: blasts, PLASMA: plasma, NEUTROPHIL: 300})
+    found, beside = decide(plain), decide(replace(plain, confusion=_confusion(70)))
+    assert (found.finding, found.reason, found.shares) == (beside.finding, beside.reason, beside.shares)
+
+
+def test_a_confusion_that_cannot_serve_says_so_by_none() -> None:
+    tally = replace(tally_of({NEUTROPHIL: 300}, abstained=300), confusion=_confusion())
+    assert [share["corrected"] for share in decide(tally).evidence["corrected_shares"]] == [None, None]
