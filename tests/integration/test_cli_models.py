@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import Engine
 
 from db import reports, runs
-from db.records import Confusion
 from db.session import transaction
 from scheduler import cli
 from tests.support.registry import CARD, altered, write_model, write_segmenter
@@ -132,14 +131,13 @@ def test_a_shared_database_needs_a_shared_folder(site: Site, monkeypatch: pytest
     assert "MARROWLINE_MODELS_DIR" in site.refused("add", write_model(site.made).weights, code=2)
 
 
-def test_the_confusion_of_a_registered_model_is_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from worker.nets import cards  # noqa: PLC0415 - what is replaced in it must be what the command calls
-
-    confusion = Confusion(classes=("lymphoblast", "lymphocyte"), counts=((8, 1, 1), (0, 9, 1)))
-    plain = cards.version_of
-    monkeypatch.setattr(cards, "version_of", lambda card: replace(plain(card), confusion=confusion))
-    site.json("add", write_model(site.made).weights)
-    assert scalar(site.engine, "SELECT confusion #>> '{counts,0,2}' FROM report.model_versions") == "1"
+def test_the_confusion_of_a_registered_model_is_kept(site: Site) -> None:
+    confusion = {"classes": list(NEW.classes), "counts": [[8, 1, 1], [0, 9, 1]]}
+    site.json("add", write_model(site.made, replace(NEW, confusion=confusion)).weights)
+    assert scalar(site.engine, "SELECT confusion FROM report.model_versions") == confusion
+    other = {**confusion, "counts": [[8, 1, 1], [0, 9, 2]]}
+    bad = write_model(site.made, replace(NEW, confusion=other))
+    assert "other contents (confusion)" in site.refused("add", bad.weights, code=1)
 
 
 @pytest.fixture
