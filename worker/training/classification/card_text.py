@@ -36,7 +36,10 @@ def model_card(card: Card) -> str:
             f"Weights SHA-256 `{card.weights_sha256}`. Seed {card.seed}."
         ),
         _cells_by(card),
-        f"Temperature {card.temperature}; calls below {card.abstain_below} are abstained (both chosen on validation).",
+        (
+            f"Temperature {card.temperature}; calls below {card.abstain_below} are abstained, and cells whose features "
+            f"lie further than {card.outlying_above:.4g} from all known ones (all chosen on the validation part)."
+        ),
         "",
         "## Limits",
         card.limits,
@@ -50,6 +53,7 @@ def model_card(card: Card) -> str:
     ]
     for name in ("photographed", "drawn"):
         lines += _section(name, card.figures[name]) if name in card.figures else []
+    lines += _certainty(card.figures)
     baseline = card.figures["colour_only_baseline_balanced_accuracy"]
     lines += [
         f"A logistic regression on nine colour numbers, no morphology, reaches {baseline} on the photographed crops."
@@ -68,6 +72,23 @@ def model_card(card: Card) -> str:
         f"| {s} | " + " | ".join(str(card.data[p].get(s, 0)) for p in ("train", "val", "test")) + " |" for s in names
     ]
     return "\n".join(lines) + "\n"
+
+
+def _certainty(figures: Mapping[str, Any]) -> list[str]:
+    """Return how far probabilities can be believed, and what a laboratory never seen has to expect."""
+    sure = figures["certainty"]
+    lines = [
+        (
+            f"Calibration error {sure['calibration_error']} on {sure['crops']} photographed crops that nothing was "
+            f"calibrated on; a perfectly calibrated model of the same answers stays below "
+            f"{sure['calibration_error_of_perfect_95']} in 95 of 100 draws. Wrong answers: {sure['error']} of all, "
+            f"{sure['error_at_coverage']} of the surest {sure['coverage']:.0%}."
+        )
+    ]
+    if left_out := figures.get("outlying", {}).get("left_out"):
+        rows = ", ".join(f"{source} {share}" for source, share in left_out.items())
+        lines += ["", f"Taken for outliers when a source is left out of what is known: {rows}."]
+    return [*lines, ""]
 
 
 def _cells_by(card: Card) -> str:

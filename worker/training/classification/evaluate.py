@@ -69,11 +69,11 @@ def balanced_accuracy(found: Probabilities, crops: CropSet) -> float:
     return float(np.mean([value for value, _ in recalls.values()])) if recalls else 0.0
 
 
-def figures(found: Probabilities, crops: CropSet, abstain_below: float) -> dict[str, Any]:
+def figures(found: Probabilities, crops: CropSet, abstained: NDArray[np.bool_]) -> dict[str, Any]:
     """Return what the card states about one set of crops."""
     rows = judged(crops)
     right = correct(found[rows], crops.allowed[rows])
-    called = found[rows].max(axis=1) >= abstain_below
+    called = np.logical_not(abstained[rows])
     recalls = _recalls(found, crops)
     return {
         "crops": int(rows.sum()),
@@ -95,12 +95,13 @@ def colour_baseline(train: CropSet, test: CropSet) -> float:
     """
     train, test = train.where(judged(train)), test.where(judged(test))
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
-    model.fit(_colours(train), train.keys())
-    told, keys = model.predict(_colours(test)), test.keys()
+    model.fit(colours(train), train.keys())
+    told, keys = model.predict(colours(test)), test.keys()
     return float(np.mean([(told[keys == label] == label).mean() for label in np.unique(keys)]))
 
 
-def _colours(crops: CropSet) -> NDArray[np.float64]:
+def colours(crops: CropSet) -> NDArray[np.float64]:
+    """Return (N, 9): mean, standard deviation and tenth percentile of red, green and blue of the crops' middles."""
     values = np.stack([centred(p, CROP_PX).reshape(-1, 3) for p in crops.pixels]).astype(np.float64)
     return np.concatenate([values.mean(axis=1), values.std(axis=1), np.percentile(values, 10, axis=1)], axis=1)
 

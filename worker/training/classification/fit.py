@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -28,11 +29,15 @@ from worker.nets.registry import load, save
 from worker.nets.segmenters import load_segmenter
 from worker.nets.widen import widened
 from worker.training.classification import loop, sources
+from worker.training.classification.calibrate import calibrated
+from worker.training.classification.called import called
 from worker.training.classification.card_text import LIMITS, TERMS, model_card
+from worker.training.classification.confusion import with_confusion
 from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped, joined, split, store, stored
 from worker.training.classification.drawn import drawn_cells, drawn_smears
 from worker.training.classification.duplicates import with_near_duplicates_grouped
-from worker.training.classification.figures import calibrated, figures_of
+from worker.training.classification.figures import figures_of
+from worker.training.classification.outlying import fit_outliers
 from worker.training.classification.recipe import Recipe
 
 SEGMENTER = "segnet-2026-11"
@@ -71,11 +76,12 @@ def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
     say(", ".join(f"{name}: {len(part)} crops" for name, part in parts.items()))
     val = capped(parts["val"], _VAL_PER_LABEL, recipe.seed)
     net = loop.fit(parts["train"], val, recipe, training.work / "state", initial=initial, device=str(device), say=say)
-    return write(net, training, parts, val)
+    say("calibrating and judging")
+    return write(net, training, parts)
 
 
-def write(net: Classifier, training: Training, parts: Mapping[str, CropSet], val: CropSet) -> Files[Card]:
-    """Calibrate a trained network on `val`, judge it on the test part and write its files."""
+def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> Files[Card]:
+    """Calibrate a trained network on the validation part, judge it on the test part and write its files."""
     recipe, segmenter = training.recipe, segmenter_cards.find(SEGMENTER).card
     card = Card(
         name=training.out.stem,
@@ -94,14 +100,16 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet], val
         terms=TERMS,
     )
     round_as_stored(net, card.stored)
-    card = calibrated(net, val, card)
+    card = calibrated(net, parts["val"], card)
+    outliers, card = fit_outliers(net, parts["train"], parts["val"], card)
+    card = with_confusion(net, parts["test"], card, outliers)
     card = replace(
         card,
         data={name: _counts(part) for name, part in parts.items()},
-        figures=figures_of(net, card, parts),
+        figures={**card.figures, **figures_of(partial(called, net, card=card, outliers=outliers), parts)},
         limits=" ".join(filter(None, (LIMITS, _made(training), training.note))),
     )
-    files = save(net, card, training.out.parent)
+    files = save(net, card, training.out.parent, outliers)
     training.out.with_suffix(".md").write_text(model_card(files.card), encoding="utf-8")
     return files
 
@@ -115,11 +123,7 @@ def _crops(training: Training, say: loop.Say) -> CropSet:
         def find(picture: Pixels) -> list[CellMask]:
             return cells_of(predict_maps(picture, segmenter), MPP_UM)
 
-        try:
-            found = [one for folder in training.data for one in sources.read_all(folder, find)]
-        except ValueError as error:
-            raise BadRequestError(str(error)) from error
-        say(", ".join(f"{one.source[0]}: {len(one)} crops" for one in found))
+        found = [one for folder in training.data for one in sources.read_all(folder, find, say)]
         if training.drawn:
             found += [drawn_cells(seed, _DRAWN_PER_CLASS), drawn_smears(seed % 1000, _DRAWN_SMEARS, find)]
         store(with_near_duplicates_grouped(joined(found)), kept)

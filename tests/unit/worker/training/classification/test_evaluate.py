@@ -39,7 +39,7 @@ def test_balanced_accuracy_weighs_labels_alike() -> None:
 def test_the_figures_count_what_was_called_what() -> None:
     crops = _crops(LYMPHOCYTE, LYMPHOCYTE, PLASMA)
     sure, unsure = {CellClass.LYMPHOCYTE: 0.9}, {CellClass.PLASMA_CELL: 0.4, CellClass.LYMPHOCYTE: 0.3}
-    found = figures(_told(sure, unsure, unsure), crops, 0.5)
+    found = figures(_told(sure, unsure, unsure), crops, np.array([False, True, True]))
     assert found["confusion"] == {"lymphocyte": {"lymphocyte": 1, "plasma_cell": 1}, "plasma_cell": {"plasma_cell": 1}}
     assert found["recall"] == {"lymphocyte": 0.5, "plasma_cell": 1.0}
     assert found["precision"] == {"lymphocyte": 1.0, "plasma_cell": 0.5}

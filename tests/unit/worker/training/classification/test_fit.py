@@ -63,7 +63,7 @@ def test_the_model_card_says_what_the_weights_are_not_for(trained: Path) -> None
 
 
 def test_the_command_needs_data_it_knows(tmp_path: Path) -> None:
-    with pytest.raises(BadRequestError, match="holds none of"):
+    with pytest.raises(BadRequestError, match="is no data set"):
         fit.train_classifier(_training(tmp_path), print)
 
 
