@@ -1,0 +1,90 @@
+"""What the networks have to beat: a support vector machine on measured features, and colour without morphology."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from worker.cells.features import NAMES, measure
+from worker.cells.segment import CellMask
+from worker.training.classification.data import MPP_UM, CropSet
+from worker.training.classification.sources import Find
+
+Features = NDArray[np.float64]
+Labels = NDArray[np.int64]
+_FAR_PX = 16
+"""4 µm: a cell found farther from the middle is another one."""
+_STRENGTHS = (0.3, 3.0, 30.0)
+_FOLDS = 3
+
+
+def morphology(crops: CropSet, find: Find) -> Features:
+    """Return (N, F) what is measured of the cell in the middle of each crop, and last whether one was found there."""
+    rows = []
+    for crop in crops.pixels:
+        cell = _middle(find(crop), crop.shape[0])
+        values = list(measure(crop, cell, MPP_UM).values()) if cell is not None else [0.0] * len(NAMES)
+        rows.append([*values, float(cell is not None)])
+    return np.array(rows, dtype=np.float64)
+
+
+def support_vectors(train: tuple[Features, Labels], val: tuple[Features, Labels], classes: int) -> _Model:
+    """Return an SVM with a radial kernel, as strongly bound to its examples as does best on `val`.
+
+    Its decision values become probabilities by Platt's sigmoid (Advances in Large Margin Classifiers 1999), fitted out
+    of fold within `train`.
+    """
+    models = [_fitted(_svm(strength), train, classes) for strength in _STRENGTHS]
+    return max(models, key=lambda model: _balanced(model.probabilities(val[0]), val[1]))
+
+
+def regression(train: tuple[Features, Labels], classes: int) -> _Model:
+    """Return a logistic regression, every class of equal weight."""
+    return _fitted(LogisticRegression(class_weight="balanced", max_iter=5000), train, classes)
+
+
+class _Model:
+    """A fitted model that knows of classes without examples."""
+
+    def __init__(self, fitted: Any, classes: int) -> None:
+        self._fitted, self._classes = fitted, classes
+
+    def probabilities(self, features: Features) -> NDArray[np.float32]:
+        """Return (N, K); 0 for a class that had no example."""
+        out = np.zeros((len(features), self._classes), dtype=np.float32)
+        if len(features):
+            out[:, self._fitted.classes_] = self._fitted.predict_proba(features)
+        return out
+
+
+def _svm(strength: float) -> Any:
+    machine = SVC(C=strength, class_weight="balanced")
+    return CalibratedClassifierCV(machine, method="sigmoid", cv=_FOLDS, ensemble=False)
+
+
+def _fitted(model: Any, train: tuple[Features, Labels], classes: int) -> _Model:
+    return _Model(make_pipeline(StandardScaler(), model).fit(*train), classes)
+
+
+def _balanced(found: NDArray[np.float32], truth: Labels) -> float:
+    called = found.argmax(axis=1)
+    return float(np.mean([(called[truth == label] == label).mean() for label in np.unique(truth)]))
+
+
+def _middle(cells: Sequence[CellMask], side: int) -> CellMask | None:
+    """Return the cell whose nucleus is nearest the middle, None when none is near."""
+
+    def apart(cell: CellMask) -> float:
+        x, y = cell.centre_tile
+        return float(np.hypot(x - side // 2, y - side // 2))
+
+    nearest = min(cells, key=apart, default=None)
+    return nearest if nearest is not None and apart(nearest) <= _FAR_PX else None

@@ -1,0 +1,51 @@
+"""The crops of an evaluation: cut once from the data sets, kept in its folder, copies of a picture in one group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from worker.cells.instances import cells_of
+from worker.cells.learned import predict_maps
+from worker.cells.preprocess import Pixels
+from worker.cells.segment import CellMask
+from worker.errors import BadRequestError
+from worker.nets.segmenters import load_segmenter
+from worker.training.classification import sources
+from worker.training.classification.data import MPP_UM, CropSet, joined, store, stored
+from worker.training.classification.drawn import drawn_cells, drawn_smears
+from worker.training.classification.duplicates import with_near_duplicates_grouped
+from worker.training.classification.fit import SEGMENTER
+from worker.training.classification.loop import Say
+
+_DRAWN_PER_CLASS = 120
+_DRAWN_SMEARS = 32
+
+
+def cut(data: Sequence[Path], kept: Path, *, seed: int, device: str, say: Say) -> CropSet:
+    """Return the crops of all sets below `data` and drawn ones, from the file `kept` where they were cut before.
+
+    Raises BadRequestError when the data holds no known set.
+    """
+    if not kept.is_file():
+        find = finder(device)
+        try:
+            found = [one for folder in data for one in sources.read_all(folder, find)]
+        except ValueError as error:
+            raise BadRequestError(str(error)) from error
+        say(", ".join(f"{one.source[0]}: {len(one)} crops" for one in found))
+        found += [drawn_cells(seed, _DRAWN_PER_CLASS), drawn_smears(seed % 1000, _DRAWN_SMEARS, find)]
+        part = kept.with_suffix(".part.npz")
+        store(with_near_duplicates_grouped(joined(found)), part)
+        part.replace(kept)
+    return stored(kept)
+
+
+def finder(device: str) -> sources.Find:
+    """Return what finds the cells of a picture as the product does."""
+    segmenter = load_segmenter(SEGMENTER, device=device)
+
+    def find(picture: Pixels) -> list[CellMask]:
+        return cells_of(predict_maps(picture, segmenter), MPP_UM)
+
+    return find
