@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 from sklearn.covariance import ledoit_wolf
 from torch.nn import functional
 
@@ -64,9 +65,11 @@ def fitted(seen: NDArray[np.float32], allowed: NDArray[np.bool_]) -> Outliers:
 
 def _axes(centred: _Array) -> _Array:
     """Return the (F, D) axes of the largest variance, none of which is empty."""
-    _, scales, axes = np.linalg.svd(centred.T @ centred, hermitian=True)
-    filled = int((scales > 1e-9 * scales[0]).sum())
-    return np.asarray(axes[: min(_AXES, filled)].T, dtype=np.float64)
+    features = centred.shape[1]
+    largest = (max(0, features - _AXES), features - 1)
+    scales, axes = eigh(centred.T @ centred, subset_by_index=largest)  # rising
+    filled = scales > 1e-9 * scales[-1]
+    return np.asarray(axes[:, filled], dtype=np.float64)
 
 
 def _left_out(seen: NDArray[np.float32], train: CropSet, held: torch.Tensor, val: CropSet) -> dict[str, float]:
