@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 
 from worker.training.classification.evaluation.drawing import (
     GROUPED,
-    INK,
     PAPER,
     QUIET,
     Plot,
@@ -39,12 +38,11 @@ def draw_overview(judged: Judged, folder: Path) -> Plot:
         shown = judged.systems if index == 0 else [""] * len(judged.systems)
         panel.set_yticks(range(len(judged.systems)), [system(arch) for arch in shown], fontsize=8)
         panel.invert_yaxis()
-        name(panel, f"{task(of).short}\n({of})")
+        name(panel, f"{task(of).short}\n({of})", "balanced accuracy")
         panel.title.set_fontsize(8)
     _label(panels[0])
     keys(made, panels[0])
     _share_range(panels)
-    made.supylabel("balanced accuracy", fontsize=8.5, color=INK)
     save(made, folder / "overview.png")
     alt = (
         "Balanced accuracy with 95 % intervals of all systems on all data sets, grouped and under the paper's protocol"

@@ -88,7 +88,7 @@ def _reported(number: int, arch: str) -> Table:
 
 
 def _reported_both() -> Table:
-    rows = {system(arch): row for arch, row in reported.COMPARED.items()}
+    rows = {_TITLES[arch]: row for arch, row in reported.COMPARED.items()}
     return _printed("reported-5", "Reported in its table 5", rows, _COMPARED)
 
 
@@ -98,7 +98,7 @@ def _printed(key: str, title: str, rows: Mapping[str, Reported], names: Sequence
         for name, row in rows.items()
     ]
     columns = tuple(("", name) for name in names)
-    return Table(key=key, title=title, stub="its data set", columns=columns, rows=tuple(made))
+    return Table(key=key, title=title, stub="reported", columns=columns, rows=tuple(made))
 
 
 def _as_printed(value: float | None) -> Cell:

@@ -173,7 +173,7 @@ def data_set(judged: Judged, name: str) -> Cell:
     """Return a task's name as the first cell of its row, with what its groups are."""
     about = next(one.outcome for (judged_task, _, _), one in judged.judgements.items() if judged_task == name)
     grouping = "image-level" if about.grouping == "image" else f"by {about.grouping}"
-    return Cell(text=task(name).title, detail=", ".join([name, grouping, *(["macro"] if not about.positive else [])]))
+    return Cell(text=task(name).short, detail=", ".join([name, grouping, *(["macro"] if not about.positive else [])]))
 
 
 def _of(one: Judgement | None, name: str) -> Figure | None:
