@@ -113,5 +113,6 @@ def _line(answer: dict[str, Any]) -> str:
         answer["cancer"]
     ]
     scores = ", ".join(f"{disease} {score:.2f}" for disease, score in answer["fuzzy"]["scores"].items())
-    weighed = f" (fuzzy {scores}; p {answer['probability']:.2g})" if scores else ""
+    probability = "" if answer["probability"] is None else f"; p {answer['probability']:.2g}"
+    weighed = f" (fuzzy {scores}{probability})" if scores else ""
     return f"{Path(answer['file']).name}: {told}{weighed}: {answer['reason']}"

@@ -47,7 +47,7 @@ class Prediction:
 
     cancer: bool | None  # None: not told, for the reason given
     disease: str | None  # ALL or MM
-    probability: float | None  # that a threshold share is reached among the field's own cells
+    probability: float | None  # that a threshold share is reached among the field's own cells; None: not known
     reason: str
     inference: Inference | None = None  # None: nothing was weighed
     field: Field
@@ -81,22 +81,18 @@ def judge(field: Field, scale: Scale) -> Prediction:
     if not counted:
         return _untold(field, scale, "no nucleated cell was found that counts")
     inference = infer(SYSTEMS[DEFAULT_SYSTEM], inputs_of(field))
-    probability = threshold_probability(field, _THRESHOLDS)
-    cancer, disease, reason = _answer(field, inference)
+    doubt = _doubt(field)
+    cancer, disease, reason = (None, None, f"{doubt}; {_seen(field)}") if doubt else _answer(field, inference)
     return Prediction(
         cancer=cancer,
         disease=disease,
-        probability=probability,
+        # Probabilities of cells that the model does not know mean nothing.
+        probability=None if doubt else threshold_probability(field, _THRESHOLDS),
         reason=reason,
         inference=inference,
         field=field,
         scale=scale,
     )
-
-
-def suspects(field: Field) -> list[Cell]:
-    """Return the cells that speak for a disease."""
-    return [cell for disease in DISEASES for cell in field.called(SUSPECT[disease])]
 
 
 def _scale(plan: Plan) -> Scale:
@@ -111,8 +107,6 @@ def _untold(field: Field, scale: Scale, reason: str) -> Prediction:
 def _answer(field: Field, inference: Inference) -> tuple[bool | None, str | None, str]:
     """Return presence, type and reason."""
     seen = _seen(field)
-    if doubt := _doubt(field):
-        return None, None, f"{doubt}; {seen}"
     first, second = sorted(DISEASES, key=lambda disease: -inference.scores[disease])
     score = inference.scores[first]
     if score >= PRESENT_FROM:
@@ -120,7 +114,7 @@ def _answer(field: Field, inference: Inference) -> tuple[bool | None, str | None
         what = f"{first} or {second}, which is not told" if alike else first
         return True, None if alike else first, f"consistent with {what}: {seen}; lineage and clonality not established"
     if score > ABSENT_TO:
-        return None, None, f"undecided between absence and {first}: {seen}"
+        return None, None, f"undecided between absence and {first}, as {_undecided(first, inference)}: {seen}"
     return False, None, f"no sign of ALL or MM in this field: {seen}; {_excluded(field)}"
 
 
@@ -142,6 +136,13 @@ def _seen(field: Field) -> str:
     parts = [f"{_number(field.called(SUSPECT[disease]), SUSPECT[disease])}" for disease in DISEASES]
     of = f"of {len(counted)} counted cell{'s' if len(counted) > 1 else ''}"
     return f"{' and '.join(parts)} {of}" + (f", {abstained} not called" if abstained else "")
+
+
+def _undecided(disease: str, inference: Inference) -> str:
+    """Return what the strongest rule says that leaves a disease open."""
+    rules = zip(inference.strengths, SYSTEMS[DEFAULT_SYSTEM].rules, strict=True)
+    open_ = [(strength, rule.why) for strength, rule in rules if (rule.output, rule.term) == (disease, "possible")]
+    return max(open_)[1]
 
 
 def _excluded(field: Field) -> str:

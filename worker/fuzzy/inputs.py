@@ -33,7 +33,7 @@ class Field:
     @property
     def counted(self) -> list[Cell]:
         """The denominator of a share, as in a verdict: cells that the model would not call are in it."""
-        return [cell for cell in self.cells if CellClass(cell.cell_class) not in NOT_COUNTED]
+        return [cell for cell in self.cells if counts(cell)]
 
     def called(self, cell_class: CellClass) -> list[Cell]:
         """The cells that are called so, without those of which the model was not sure."""
@@ -42,6 +42,11 @@ class Field:
     def probability(self, cell: Cell, cell_class: CellClass) -> float:
         """Return a cell's probability of a class; 0 for one that the model does not know."""
         return cell.probabilities[self.classes.index(cell_class)] if cell_class in self.classes else 0.0
+
+
+def counts(cell: Cell) -> bool:
+    """Tell whether a cell is in the denominator of shares."""
+    return CellClass(cell.cell_class) not in NOT_COUNTED
 
 
 def inputs_of(field: Field) -> dict[str, float | None]:

@@ -161,7 +161,7 @@ def _rules(disease: str, cell: str, shape: tuple[tuple[str, str, str], tuple[str
         rule(share | sure | fits | good, "present", f"enough {seen}, sure calls, and cells that look like them"),
         rule(share | unsure | fits | good, "likely", "the calls are unsure, but the cells look like them"),
         *(
-            rule(share | {name: misfit}, "possible", f"cells called {seen} that do not look like them")
+            rule(share | {name: misfit}, "possible", f"the cells called {seen} do not look like them")
             for name, misfit, _ in shape
         ),
         rule(share | {f"{cell}_share_at_least": "usual"}, "possible", "a raised share of so few cells may be chance"),
@@ -170,7 +170,11 @@ def _rules(disease: str, cell: str, shape: tuple[tuple[str, str, str], tuple[str
             "absent",
             f"no more {seen} than usual, of enough cells",
         ),
-        rule(usual | {"cells": "few", "called": "most"} | good, "unlikely", "but few cells exclude little"),
+        rule(
+            usual | {"cells": "few", "called": "most"} | good,
+            "unlikely",
+            f"no more {seen} than usual, but few cells exclude little",
+        ),
         rule(usual | {"called": "few"}, "possible", "what was not called may be anything"),
         rule({"outlines": "poor"}, "possible", "what was outlined is not known to be cells"),
     )

@@ -44,6 +44,9 @@ MARKS: Mapping[CellClass, tuple[str, Rgb]] = {
     CellClass.ARTEFACT: ("AR", (70, 70, 70)),
 }
 """Letters and colour of each class; the letters tell classes apart where colours do not."""
+_SHORT = {CellClass.IMMATURE_GRANULOCYTE: "immature gran."}
+_LEAST_LETTERED_PX = 36
+"""Cells that are drawn narrower have no room for letters."""
 _NICE_UM = (5, 10, 20, 50, 100, 200)
 
 
@@ -89,7 +92,10 @@ def _lettered_cells(picture: RgbImage, cells: Sequence[Cell], zoom: float) -> Rg
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(20)
     for cell in cells:
         corners = _corners(cell, zoom)[:, 0]
-        x, y = float(corners[:, 0].mean()), float(max(24, corners[:, 1].min() - 4))
+        if np.ptp(corners[:, 0]) < _LEAST_LETTERED_PX:
+            continue
+        x = float(np.clip(corners[:, 0].mean(), 24, picture.shape[1] - 24))
+        y = float(max(24, corners[:, 1].min() - 4))
         letters = MARKS[CellClass(cell.cell_class)][0] + ("?" if cell.abstained else "")
         pen.text((x, y), letters, fill=_colour(cell), font=font, anchor="mb", stroke_width=3, stroke_fill=(255,) * 3)
     return np.asarray(sheet).copy()
@@ -126,7 +132,7 @@ def _legend(cells: Sequence[Cell]) -> tuple[Entry, ...]:
     entries = [
         Entry(
             colour=MARKS[one][1],
-            label=f"{MARKS[one][0]}  {one.replace('_', ' ')} ({called[one]})",
+            label=f"{MARKS[one][0]}  {_SHORT.get(one, one.replace('_', ' '))} ({called[one]})",
             share=called[one] / len(cells),
             outlined=True,
         )
@@ -140,9 +146,11 @@ def _legend(cells: Sequence[Cell]) -> tuple[Entry, ...]:
 
 
 def _notes(prediction: Prediction) -> tuple[str, ...]:
-    scale = f"{prediction.scale.mpp_um:.3g} micrometres per pixel ({prediction.scale.source})"
-    if prediction.inference is None or prediction.probability is None:
-        return prediction.reason, scale
-    scores = ", ".join(f"{disease} {score:.2f}" for disease, score in prediction.inference.scores.items())
-    reached = f"Probability that a threshold share is reached in this field: {prediction.probability:.3g}"
-    return f"{prediction.reason[0].upper()}{prediction.reason[1:]}.", f"Fuzzy scores: {scores}", reached, scale
+    notes = [f"{prediction.reason[0].upper()}{prediction.reason[1:]}."]
+    if prediction.inference is not None:
+        scores = ", ".join(f"{disease} {score:.2f}" for disease, score in prediction.inference.scores.items())
+        notes.append(f"Fuzzy scores: {scores}")
+    if prediction.probability is not None:
+        notes.append(f"Probability that a threshold share is reached in this field: {prediction.probability:.3g}")
+    notes.append(f"{prediction.scale.mpp_um:.3g} micrometres per pixel ({prediction.scale.source})")
+    return (*notes, f"Percentages are of the {len(prediction.field.cells)} cells found.")

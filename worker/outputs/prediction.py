@@ -6,7 +6,7 @@ from typing import Any
 
 from db.records import Cell, CellClass
 from worker.errors import BadSlideError
-from worker.fuzzy.inputs import Field
+from worker.fuzzy.inputs import Field, counts
 from worker.fuzzy.mamdani import Inference
 from worker.fuzzy.released import DEFAULT_SYSTEM, SYSTEMS
 from worker.nets.cards import Card
@@ -18,16 +18,16 @@ _SHOWN_FEATURES = ("nucleus_area_um2", "cell_area_um2", "nc_ratio", "circularity
 
 def document_of(prediction: Prediction, card: Card) -> dict[str, Any]:
     """Return a prediction as JSON; `card` is that of the model behind it."""
-    counted = {cell.cell_no for cell in prediction.field.counted}
+    counted = prediction.field.counted
     return {
         "cancer": prediction.cancer,
         "type": prediction.disease,
         "probability": None if prediction.probability is None else round(prediction.probability, 4),
         "reason": prediction.reason,
         "fuzzy": _fuzzy(prediction.inference),
-        "cells": [_cell(cell, prediction.field, counted=cell.cell_no in counted) for cell in prediction.field.cells],
+        "cells": [_cell(cell, prediction.field) for cell in prediction.field.cells],
         "counted": len(counted),
-        "abstained": sum(cell.abstained for cell in prediction.field.counted),
+        "abstained": sum(cell.abstained for cell in counted),
         "mpp_um": prediction.scale.mpp_um,
         "mpp_source": prediction.scale.source,
         "model": {"name": card.name, "weights_sha256": card.weights_sha256},
@@ -68,14 +68,14 @@ def _fuzzy(inference: Inference | None) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell, field: Field, *, counted: bool) -> dict[str, Any]:
+def _cell(cell: Cell, field: Field) -> dict[str, Any]:
     return {
         "x_l0": round(cell.x_l0, 1),
         "y_l0": round(cell.y_l0, 1),
         "class": cell.cell_class,
         "probability": round(field.probability(cell, CellClass(cell.cell_class)), 4),
         "abstained": cell.abstained,
-        "counted": counted,
+        "counted": counts(cell),
         "features": {name: round(cell.features[name], 3) for name in _SHOWN_FEATURES},
         "outline_l0": [list(corner) for corner in cell.outline_l0],
     }

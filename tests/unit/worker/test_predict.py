@@ -46,13 +46,13 @@ def test_one_usual_cell_is_an_answer_of_little_weight() -> None:
 def test_one_suspected_cell_is_no_answer() -> None:
     found = judged(called_cell(BLAST), [called_cell(NEUTROPHIL)] * 3)
     assert found.cancer is None
-    assert found.reason.startswith("undecided between absence and ALL")
+    assert found.reason.startswith("undecided between absence and ALL, as a raised share of so few cells may be chance")
 
 
 def test_a_field_that_the_model_would_not_call_is_doubted() -> None:
     unsure = called_cell(BLAST, abstained=True)
     found = judged([called_cell(BLAST)] * 4, [unsure] * 6)
-    assert found.cancer is None
+    assert (found.cancer, found.probability) == (None, None)
     assert "would not call 6 of 10 cells, so check that this is a stained smear" in found.reason
 
 
