@@ -79,7 +79,8 @@ class Judged:
     def not_beaten(self) -> list[Comparison]:
         """Return where the parallel hybrid is not surely better than a single network, by balanced accuracy."""
         against = [one for one in self.comparisons if one.first == "hybrid" and one.second in SINGLES]
-        return [one for one in against if not _is_better(one.differences["balanced_accuracy"])]
+        found = [one for one in against if not _is_better(one.differences["balanced_accuracy"])]
+        return sorted(found, key=lambda one: one.protocol)  # the grouped protocol first
 
 
 def judge(outcomes: Sequence[Outcome]) -> Judged:

@@ -19,11 +19,14 @@ from worker.training.classification.evaluation.wording import PROTOCOLS, SINGLES
 
 _IN_PERCENT = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1")
 _IN_FRACTIONS = ("auc", "average_precision")
+_PERCENT = "\N{NO-BREAK SPACE}%"
 
 
 def overview(judged: Judged, protocol: str) -> Table:
     """Return balanced accuracy and AUC of every system on every data set."""
-    columns = [(task(name).short, figure) for name in judged.tasks for figure in ("balanced accuracy, %", "AUC")]
+    columns = [
+        (task(name).short, figure) for name in judged.tasks for figure in (f"balanced accuracy,{_PERCENT}", "AUC")
+    ]
     rows = []
     for arch in judged.systems:
         cells: list[Cell] = []
@@ -60,7 +63,7 @@ def headline(judged: Judged, arch: str = "hybrid") -> Table:
         title=f"The {system(arch)}, grouped",
         stub="data set",
         columns=(
-            ("", "balanced accuracy, %"),
+            ("", f"balanced accuracy,{_PERCENT}"),
             ("", "AUC"),
             ("", "calibration error"),
             ("balanced accuracy, points", "paper's protocol shows more by"),
@@ -81,7 +84,7 @@ def figures(judged: Judged, name: str, protocol: str) -> Table:
         "No class is malignant: macro averages, each class against the others."
     )  # fmt: skip
     columns = [
-        *((f"{NAMES[figure]}, %") for figure in _IN_PERCENT),
+        *(f"{NAMES[figure]},{_PERCENT}" for figure in _IN_PERCENT),
         *(NAMES[figure] for figure in _IN_FRACTIONS),
         "calibration error",
     ]
@@ -141,7 +144,7 @@ def not_beaten(judged: Judged) -> Table:
                 tone="baseline" if found.excludes_zero else "",
             )
         )
-    columns = ("single network", "hybrid, %", "single, %", "difference, points", "difference of AUC", "so")
+    columns = ("single network", "hybrid, %", "single, %", "difference, points", "difference of AUC", "result")
     return Table(
         key="not-beaten",
         title="Where the parallel hybrid does not beat a single VGG or ResNet50",
