@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_killed_at_any_epoch_it_goes_on_to_the_same_figures(
 
 def test_two_processes_do_what_one_does(finished: tuple[Path, list[str]], tmp_path: Path) -> None:
     request = _request(tmp_path, ("colour",))
-    running.evaluate(running.replace(request, at_once=2), lambda _: None)
+    running.evaluate(replace(request, at_once=2), lambda _: None)
     both = [json.loads((out / "figures.json").read_text(encoding="utf-8")) for out in (tmp_path, finished[0])]
     assert "colour" in json.dumps(both[0])
     for name in (file.name for file in (tmp_path / "predictions").iterdir()):
@@ -91,6 +92,6 @@ def test_two_processes_do_what_one_does(finished: tuple[Path, list[str]], tmp_pa
 
 
 def test_every_system_answers(tmp_path: Path) -> None:
-    request = running.replace(_request(tmp_path, systems.SYSTEMS), tasks=tasks.chosen(("pbc",)), protocols=("grouped",))
+    request = replace(_request(tmp_path, systems.SYSTEMS), tasks=tasks.chosen(("pbc",)), protocols=("grouped",))
     running.evaluate(request, lambda _: None)
     assert len(list((tmp_path / "predictions").iterdir())) == 2 * len(systems.SYSTEMS)

@@ -88,7 +88,7 @@ def test_snam_labels_cells_by_their_field_and_passes_over_masks(tmp_path: Path) 
     root = tmp_path / "PKG - SN-AM"
     for name in ("ALL/5_ALL.bmp", "MM/5_also_ref_image_MM.bmp"):
         write(root / name, discs(600, (300, 300), radius_px=95))
-        write(root / name.replace(".bmp", "_nucleus_mask.bmp"), discs(600, (150, 300), (450, 300), radius_px=95))
+        write(root / name.replace(".bmp", "_nucleus_mask.bmp"), discs(600, (300, 300), radius_px=95))
     crops = read(tmp_path, find)
     assert _table(crops) == {
         ("lymphoblast", "snam/ALL/5_ALL", "snam/PKG - SN-AM/ALL/5_ALL.bmp"),
