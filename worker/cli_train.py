@@ -94,6 +94,9 @@ def classifier(
     init: _Init = None,
     device: _Device = "auto",
     note: Annotated[str, typer.Option(help="A sentence for the card, after its limits.")] = "",
+    evaluation: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="An evaluation of NAME whose figures the card shall state.")
+    ] = None,
 ) -> None:
     """Train a classifier of cells on the sets in DIR, calibrate it and judge it on groups that it never saw.
 
@@ -116,6 +119,7 @@ def classifier(
         initial=init,
         recipe=_recipe(Recipe, recipe, arch=arch, channels=channels_of(arch, width), epochs=epochs, seed=seed),
         note=note,
+        evaluation=evaluation,
     )
     console = Console(stderr=True)
     with console.status("training"):

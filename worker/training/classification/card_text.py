@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.nets.cards import Card
+from worker.training.classification.protocols import protocol_lines
 
 LIMITS = (
     "Research use only, not for diagnostic procedures. Trained on small public sets in which a class often comes from "
@@ -61,8 +62,10 @@ def model_card(card: Card) -> str:
     if "outliers_abstained" in card.figures:
         outliers = card.figures["outliers_abstained"]
         lines += [f"Outliers (tissue section, macrophages, unidentifiable cells) abstained: {outliers}."]
+    lines.append("")
+    if "protocols" in card.figures:
+        lines += protocol_lines(card.figures["protocols"])
     lines += [
-        "",
         "## Crops",
         "| source | train | val | test |",
         "|---|---|---|---|",

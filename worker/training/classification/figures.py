@@ -31,4 +31,13 @@ def figures_of(call: Callable[..., Calls], parts: Mapping[str, CropSet]) -> dict
     outliers = test.where(np.logical_not(test.allowed.any(axis=1)))
     if len(outliers):
         out["outliers_abstained"] = round(float(call(crops=outliers).abstained.mean()), 3)
-    return out
+    return {"headline": _headline(out), **out}
+
+
+def _headline(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a list of models shows of each."""
+    return {
+        "balanced_accuracy": figures["photographed"]["balanced_accuracy"],
+        "colour_alone": figures["colour_only_baseline_balanced_accuracy"],
+        "calibration_error": figures["certainty"]["calibration_error"],
+    }

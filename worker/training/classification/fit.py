@@ -11,13 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
-from worker.cells.instances import cells_of
-from worker.cells.learned import predict_maps
-from worker.cells.preprocess import Pixels
-from worker.cells.segment import CellMask
 from worker.errors import BadRequestError
 from worker.nets import segmenter_cards
 from worker.nets.card_files import Files
@@ -26,24 +23,19 @@ from worker.nets.classifier import Classifier
 from worker.nets.device import chosen_device
 from worker.nets.packing import round_as_stored
 from worker.nets.registry import load, save
-from worker.nets.segmenters import load_segmenter
 from worker.nets.widen import widened
-from worker.training.classification import loop, sources
+from worker.training.classification import loop
 from worker.training.classification.calibrate import calibrated
 from worker.training.classification.called import called
 from worker.training.classification.card_text import LIMITS, TERMS, model_card
 from worker.training.classification.confusion import with_confusion
-from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped, joined, split, store, stored
-from worker.training.classification.drawn import drawn_cells, drawn_smears
-from worker.training.classification.duplicates import with_near_duplicates_grouped
+from worker.training.classification.cut import SEGMENTER, cut
+from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped, split
 from worker.training.classification.figures import figures_of
 from worker.training.classification.outlying import fit_outliers
+from worker.training.classification.protocols import protocols_of
 from worker.training.classification.recipe import Recipe
 
-SEGMENTER = "segnet-2026-11"
-"""Finds the cells of fields; the weights go with it."""
-_DRAWN_PER_CLASS = 120
-_DRAWN_SMEARS = 32
 _VAL_PER_LABEL = 40
 
 
@@ -59,6 +51,7 @@ class Training:
     initial: Path | None = None  # weights to begin with, their card beside them; narrower VGG trunks are widened
     recipe: Recipe = field(default_factory=Recipe)
     note: str = ""  # said on the card after the limits
+    evaluation: Path | None = None  # the folder of an evaluation of this architecture, stated on the card
 
 
 def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
@@ -71,8 +64,17 @@ def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
     # What was asked for is checked before the sets are read, which takes minutes.
     device, initial = chosen_device(training.device), _initial(training)
     recipe = training.recipe
+    _protocols(training)
     training.work.mkdir(parents=True, exist_ok=True)
-    parts = split(_crops(training, say), recipe.seed)
+    crops = cut(
+        training.data,
+        training.work / "crops.npz",
+        seed=recipe.seed,
+        device=training.device,
+        say=say,
+        drawn=training.drawn,
+    )
+    parts = split(crops, recipe.seed)
     say(", ".join(f"{name}: {len(part)} crops" for name, part in parts.items()))
     val = capped(parts["val"], _VAL_PER_LABEL, recipe.seed)
     net = loop.fit(parts["train"], val, recipe, training.work / "state", initial=initial, device=str(device), say=say)
@@ -106,28 +108,16 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> 
     card = replace(
         card,
         data={name: _counts(part) for name, part in parts.items()},
-        figures={**card.figures, **figures_of(partial(called, net, card=card, outliers=outliers), parts)},
+        figures={
+            **card.figures,
+            **figures_of(partial(called, net, card=card, outliers=outliers), parts),
+            **_protocols(training),
+        },
         limits=" ".join(filter(None, (LIMITS, _made(training), training.note))),
     )
     files = save(net, card, training.out.parent, outliers)
     training.out.with_suffix(".md").write_text(model_card(files.card), encoding="utf-8")
     return files
-
-
-def _crops(training: Training, say: loop.Say) -> CropSet:
-    """Return all crops, from the work folder where they were cut before."""
-    kept, seed = training.work / "crops.npz", training.recipe.seed
-    if not kept.is_file():
-        segmenter = load_segmenter(SEGMENTER, device=training.device)
-
-        def find(picture: Pixels) -> list[CellMask]:
-            return cells_of(predict_maps(picture, segmenter), MPP_UM)
-
-        found = [one for folder in training.data for one in sources.read_all(folder, find, say)]
-        if training.drawn:
-            found += [drawn_cells(seed, _DRAWN_PER_CLASS), drawn_smears(seed % 1000, _DRAWN_SMEARS, find)]
-        store(with_near_duplicates_grouped(joined(found)), kept)
-    return stored(kept)
 
 
 def _initial(training: Training) -> dict[str, Tensor] | None:
@@ -143,6 +133,12 @@ def _initial(training: Training) -> dict[str, Tensor] | None:
     if net.channels != recipe.channels:
         net = widened(net, recipe.channels, recipe.seed)
     return net.state_dict()
+
+
+def _protocols(training: Training) -> dict[str, Any]:
+    if training.evaluation is None:
+        return {}
+    return {"protocols": protocols_of(training.evaluation, training.recipe.arch)}
 
 
 def _made(training: Training) -> str:

@@ -21,9 +21,10 @@ from worker.nets.device import chosen_device
 from worker.nets.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from worker.training.augment import augmented
 from worker.training.classification import loop
+from worker.training.classification.cut import finder
 from worker.training.classification.data import CropSet, stored
 from worker.training.classification.evaluate import Probabilities, colours
-from worker.training.classification.evaluation import baselines, crops, outcome, pretraining, profiles, systems, tasks
+from worker.training.classification.evaluation import baselines, outcome, pretraining, profiles, systems, tasks
 from worker.training.classification.evaluation.profiles import Profile
 from worker.training.classification.evaluation.tasks import Task
 from worker.training.classification.folds import Fold, grouped_folds, paper_split
@@ -105,7 +106,7 @@ def perform(whole: Evaluation, job: Job) -> None:
     everything = _kept(whole.crops)
     if job.system == _FEATURES:
         own = tasks.asked(everything, job.task)
-        values = baselines.morphology(own, crops.finder(whole.device))
+        values = baselines.morphology(own, finder(whole.device))
         part = file.with_suffix(".part")
         save_file({"values": values}, part)
         part.replace(file)

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from worker.errors import BadRequestError
+from worker.training.classification.cut import cut
 from worker.training.classification.data import CropSet
 from worker.training.classification.evaluation import jobs, outcome, profiles
-from worker.training.classification.evaluation.crops import cut
 from worker.training.classification.evaluation.jobs import Evaluation, Job
 from worker.training.classification.evaluation.notes import notes
 from worker.training.classification.evaluation.page import write_report

@@ -1,4 +1,4 @@
-"""The crops of an evaluation: cut once from the data sets, kept in its folder, copies of a picture in one group."""
+"""Cuts the crops of data sets, once: they are kept in a file, copies of a picture in one group."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from worker.training.classification import sources
 from worker.training.classification.data import MPP_UM, CropSet, joined, store, stored
 from worker.training.classification.drawn import drawn_cells, drawn_smears
 from worker.training.classification.duplicates import with_near_duplicates_grouped
-from worker.training.classification.fit import SEGMENTER
 from worker.training.classification.loop import Say
 
+SEGMENTER = "segnet-2026-11"
+"""Finds the cells of fields; weights made with its crops go with it."""
 _DRAWN_PER_CLASS = 120
 _DRAWN_SMEARS = 32
 
 
-def cut(data: Sequence[Path], kept: Path, *, seed: int, device: str, say: Say) -> CropSet:
+def cut(data: Sequence[Path], kept: Path, *, seed: int, device: str, say: Say, drawn: bool = True) -> CropSet:
     """Return the crops of all sets below `data` and drawn ones, from the file `kept` where they were cut before.
 
     Raises BadRequestError when the data holds no known set.
@@ -30,11 +31,11 @@ def cut(data: Sequence[Path], kept: Path, *, seed: int, device: str, say: Say) -
     if not kept.is_file():
         find = finder(device)
         try:
-            found = [one for folder in data for one in sources.read_all(folder, find)]
+            found = [one for folder in data for one in sources.read_all(folder, find, say)]
         except ValueError as error:
             raise BadRequestError(str(error)) from error
-        say(", ".join(f"{one.source[0]}: {len(one)} crops" for one in found))
-        found += [drawn_cells(seed, _DRAWN_PER_CLASS), drawn_smears(seed % 1000, _DRAWN_SMEARS, find)]
+        if drawn:
+            found += [drawn_cells(seed, _DRAWN_PER_CLASS), drawn_smears(seed % 1000, _DRAWN_SMEARS, find)]
         part = kept.with_suffix(".part.npz")
         store(with_near_duplicates_grouped(joined(found)), part)
         part.replace(kept)
