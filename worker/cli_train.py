@@ -94,9 +94,6 @@ def classifier(
     init: _Init = None,
     device: _Device = "auto",
     note: Annotated[str, typer.Option(help="A sentence for the card, after its limits.")] = "",
-    evaluation: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="An evaluation of NAME whose figures the card shall state.")
-    ] = None,
 ) -> None:
     """Train a classifier of cells on the sets in DIR, calibrate it and judge it on groups that it never saw.
 
@@ -119,12 +116,25 @@ def classifier(
         initial=init,
         recipe=_recipe(Recipe, recipe, arch=arch, channels=channels_of(arch, width), epochs=epochs, seed=seed),
         note=note,
-        evaluation=evaluation,
     )
     console = Console(stderr=True)
     with console.status("training"):
         files = train_classifier(training, console.print)
     _say_written(files)
+
+
+@train.command("card")
+def card(
+    weights: Annotated[Path, typer.Argument(metavar="FILE", help="The weights, NAME.safetensors, NAME.json beside.")],
+    *,
+    evaluation: Annotated[Path, typer.Option(metavar="DIR", help="What `marrowline evaluate --out DIR` wrote.")],
+) -> None:
+    """State an evaluation's figures under both protocols on the card of finished weights, which do not change."""
+    _check_name(weights)
+    from worker.training.classification.protocols import state_protocols  # noqa: PLC0415 - loads torch
+
+    state_protocols(weights, evaluation)
+    typer.echo(f"{weights.with_suffix('.md')}: now states both protocols\n{NOTICE}")
 
 
 def _say_written(files: Files[Any]) -> None:

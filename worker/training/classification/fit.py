@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -33,7 +32,6 @@ from worker.training.classification.cut import SEGMENTER, cut
 from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped, split
 from worker.training.classification.figures import figures_of
 from worker.training.classification.outlying import fit_outliers
-from worker.training.classification.protocols import protocols_of
 from worker.training.classification.recipe import Recipe
 
 _VAL_PER_LABEL = 40
@@ -51,7 +49,6 @@ class Training:
     initial: Path | None = None  # weights to begin with, their card beside them; narrower VGG trunks are widened
     recipe: Recipe = field(default_factory=Recipe)
     note: str = ""  # said on the card after the limits
-    evaluation: Path | None = None  # the folder of an evaluation of this architecture, stated on the card
 
 
 def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
@@ -64,7 +61,6 @@ def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
     # What was asked for is checked before the sets are read, which takes minutes.
     device, initial = chosen_device(training.device), _initial(training)
     recipe = training.recipe
-    _protocols(training)
     training.work.mkdir(parents=True, exist_ok=True)
     crops = cut(
         training.data,
@@ -108,11 +104,7 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> 
     card = replace(
         card,
         data={name: _counts(part) for name, part in parts.items()},
-        figures={
-            **card.figures,
-            **figures_of(partial(called, net, card=card, outliers=outliers), parts),
-            **_protocols(training),
-        },
+        figures={**card.figures, **figures_of(partial(called, net, card=card, outliers=outliers), parts)},
         limits=" ".join(filter(None, (LIMITS, _made(training), training.note))),
     )
     files = save(net, card, training.out.parent, outliers)
@@ -133,12 +125,6 @@ def _initial(training: Training) -> dict[str, Tensor] | None:
     if net.channels != recipe.channels:
         net = widened(net, recipe.channels, recipe.seed)
     return net.state_dict()
-
-
-def _protocols(training: Training) -> dict[str, Any]:
-    if training.evaluation is None:
-        return {}
-    return {"protocols": protocols_of(training.evaluation, training.recipe.arch)}
 
 
 def _made(training: Training) -> str:

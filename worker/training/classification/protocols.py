@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from worker.errors import BadRequestError
+from worker.errors import BadRequestError, ModelError
+from worker.nets.card_files import Files, read_card, verified_bytes, write_card
+from worker.nets.cards import HYBRID, MODEL, Card
+from worker.training.classification.card_text import model_card
 
 _FIGURES = ("balanced_accuracy", "auc")
 _COLOUR = "colour"
+
+
+def state_protocols(weights: Path, evaluation: Path) -> Card:
+    """Write the figures of an evaluation onto both cards of a weight file, and return the card.
+
+    Raises BadRequestError when the evaluation has no figures of the weights' architecture, ModelError when the weights
+    or their card are missing or altered.
+    """
+    if not weights.is_file():
+        raise ModelError(f"{weights} is not there")
+    file = weights.with_suffix(".json")
+    card = read_card(MODEL, file)
+    verified_bytes(Files(card=card, weights=weights))
+    arch = "hybrid" if card.arch == HYBRID else card.arch
+    card = replace(card, figures={**card.figures, "protocols": protocols_of(evaluation, arch)})
+    write_card(MODEL, card, file)
+    weights.with_suffix(".md").write_text(model_card(card), encoding="utf-8")
+    return card
 
 
 def protocols_of(evaluation: Path, arch: str) -> dict[str, Any]:
@@ -32,40 +53,3 @@ def protocols_of(evaluation: Path, arch: str) -> dict[str, Any]:
     if not any(one["arch"] == arch for one in systems):
         raise BadRequestError(f"{evaluation} has no figures of {arch}: evaluate with --arch {arch}")
     return {"arch": arch, "tasks": out}
-
-
-def protocol_lines(stated: Mapping[str, Any]) -> list[str]:
-    """Return the figures as a section of the card for people."""
-    arch = stated["arch"]
-    lines = [
-        "### Both protocols, by `marrowline evaluate`",
-        (
-            f"Of `{arch}` networks trained fold by fold for the evaluation, not of these weights. *Paper*: pictures "
-            "divided at random, so that a patient lies on both sides, which flatters. *Grouped*: no group does. BA is "
-            "the balanced accuracy; in brackets the 95 % interval over groups."
-        ),
-        "",
-        "| set | grouped: BA | grouped: AUC | paper: BA | paper: AUC | grouped: BA of colour alone |",
-        "|---|---|---|---|---|---|",
-    ]
-    for task, by_protocol in stated["tasks"].items():
-        cells = [
-            _shown(by_protocol.get(protocol, {}).get(system, {}).get(name))
-            for protocol, system, name in (
-                ("grouped", arch, "balanced_accuracy"),
-                ("grouped", arch, "auc"),
-                ("paper", arch, "balanced_accuracy"),
-                ("paper", arch, "auc"),
-                ("grouped", _COLOUR, "balanced_accuracy"),
-            )
-        ]
-        lines.append(f"| {task} | " + " | ".join(cells) + " |")
-    return [*lines, ""]
-
-
-def _shown(figure: Mapping[str, float | None] | None) -> str:
-    if not figure or figure["value"] is None:
-        return ""
-    low, high = figure["low"], figure["high"]
-    interval = "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-    return f"{figure['value']:.3f}{interval}"
