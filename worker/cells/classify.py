@@ -1,4 +1,8 @@
-"""From crops to calls: one forward pass, calibrated probabilities, abstention by the card's limits."""
+"""From crops to calls: calibrated probabilities, abstention by the card's limits.
+
+A card may ask for several turned and mirrored copies of each crop: a cell has no upper side, and the mean of what is
+said of the copies errs less and knows better when it errs (docs/uncertainty.md).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worker.cells.preprocess import Pixels, resized, to_input
+from worker.cells.preprocess import Pixels, resized, to_input, turned
 from worker.nets.registry import Model
 
 
@@ -52,8 +56,11 @@ def features(crops: Pixels, model: Model) -> torch.Tensor:
 
 def _called(crops: Pixels, model: Model) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     seen = features(crops, model)
+    others = [features(turned(crops, turn), model) for turn in range(1, model.card.turns)]
     with torch.inference_mode():
-        probabilities = torch.softmax(model.net.head(seen) / model.card.temperature, dim=1).cpu().numpy()
+        said = torch.stack([torch.log_softmax(model.net.head(one), dim=1) for one in (seen, *others)])
+        # Their sum stands for their mean, as the softmax takes the factor out again.
+        probabilities = torch.softmax(said.logsumexp(dim=0) / model.card.temperature, dim=1).cpu().numpy()
         if model.outliers is None:
             return probabilities, np.zeros(len(crops), dtype=np.bool_)
         return probabilities, (model.outliers.scores(seen) > model.card.outlying_above).cpu().numpy()

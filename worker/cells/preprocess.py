@@ -77,6 +77,16 @@ def resized(crops_rgb: Pixels, size_px: int) -> Pixels:
     return out
 
 
+def turned(crops_rgb: Pixels, turn: int) -> Pixels:
+    """Return (N, S, S, 3) crops as the `turn`th of eight: turned by half (1), mirrored (2), laid on their side (4).
+
+    0 leaves them as they are; 3, 5, 6 and 7 are several of these together.
+    """
+    out = crops_rgb[:, ::-1, ::-1] if turn & 1 else crops_rgb
+    out = out[:, :, ::-1] if turn & 2 else out
+    return np.ascontiguousarray(out.transpose(0, 2, 1, 3) if turn & 4 else out)
+
+
 def prepare(crops_rgb: Pixels, *, colour: Colour = Colour.RGB, denoise: Denoise = Denoise.NONE) -> Pixels:
     """Return (N, H, W, 3) uint8 crops, filtered and converted as a model card asks."""
     if colour is Colour.RGB and denoise is Denoise.NONE:

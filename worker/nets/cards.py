@@ -44,6 +44,7 @@ class Card:
     mean: tuple[float, float, float]  # of RGB / 255
     std: tuple[float, float, float]
     stain_norm: str = NO_STAIN_NORM  # what brings crops to a reference stain (worker/cells/stain_norm.py)
+    turns: int = 1  # turned and mirrored copies of a crop whose probabilities are averaged
     temperature: float = 1.0  # logits are divided by it
     abstain_below: float = 0.0  # calls with a lower highest probability are abstained
     outlying_above: float = 0.0  # and those with a higher score (worker/nets/outliers.py); 0: there is none
@@ -98,6 +99,7 @@ def version_of(card: Card) -> ModelVersion:
     # Versions registered before there was a choice carry no such key, and what is registered never changes.
     chosen = [] if card.stain_norm == NO_STAIN_NORM else ["stain_norm"]
     chosen += ["input_px"] if card.input_px else []
+    chosen += ["turns"] if card.turns != 1 else []
     chosen += ["outlying_above"] if card.outlying_above else []
     chosen += ["segmenter", "segmenter_sha256"] if card.segmenter else []
     return ModelVersion(
@@ -139,6 +141,8 @@ def _check(card: Card) -> None:
         raise ValueError("input_px is a side in pixels, or 0 for crop_px")
     if min(card.mpp_um, card.crop_px, card.temperature) <= 0 or not 0 <= card.abstain_below <= 1:
         raise ValueError("mpp_um, crop_px and temperature must be positive, abstain_below in 0..1")
+    if not 1 <= card.turns <= 8:
+        raise ValueError("turns is the number of copies of a crop, 1 to 8")
     if card.outlying_above < 0:
         raise ValueError("outlying_above is a score above zero, or 0 for none")
     confusion_of(card)

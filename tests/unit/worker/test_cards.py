@@ -184,6 +184,8 @@ def test_a_confusion_goes_from_the_card_to_the_model_version(tmp_path: Path) -> 
         {"confusion": {"classes": ["smudge"], "counts": [[7, 2]]}},
         {"confusion": {"classes": ["platelet"], "counts": [[-7, 2]]}},
         {"outlying_above": -1.0},
+        {"turns": 0},
+        {"turns": 9},
     ],
 )
 def test_a_card_with_a_confusion_or_limit_that_cannot_be_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
@@ -194,3 +196,5 @@ def test_a_card_with_a_confusion_or_limit_that_cannot_be_is_refused(tmp_path: Pa
 def test_a_limit_for_outlying_cells_decides_calls_and_is_registered() -> None:
     assert version_of(_card(outlying_above=2.5)).preprocess["outlying_above"] == 2.5
     assert "outlying_above" not in version_of(_card()).preprocess
+    assert version_of(_card(turns=4)).preprocess["turns"] == 4
+    assert "turns" not in version_of(_card()).preprocess

@@ -51,6 +51,23 @@ def test_a_higher_temperature_makes_calls_less_sure(model: Model) -> None:
     assert (classify(crops, warm).probabilities.max(axis=1) < classify(crops, model).probabilities.max(axis=1)).all()
 
 
+def test_averaged_over_all_copies_a_call_does_not_know_how_a_cell_lies(model: Model) -> None:
+    crops = _crops(3)
+    on_its_side = np.ascontiguousarray(crops.transpose(0, 2, 1, 3))
+    alone = [classify(one, model).probabilities for one in (crops, on_its_side)]
+    all_round = replace(model, card=replace(model.card, turns=8))
+    averaged = [classify(one, all_round).probabilities for one in (crops, on_its_side)]
+    assert np.abs(alone[0] - alone[1]).max() > 1e-4
+    assert np.abs(averaged[0] - averaged[1]).max() < 1e-5
+
+
+def test_a_call_of_two_copies_is_the_mean_of_both(model: Model) -> None:
+    crops = _crops(3)
+    both = [classify(one, model).probabilities for one in (crops, np.ascontiguousarray(crops[:, ::-1, ::-1]))]
+    two = replace(model, card=replace(model.card, turns=2))
+    np.testing.assert_allclose(classify(crops, two).probabilities, sum(both) / 2, atol=1e-6)
+
+
 def test_no_crops_give_no_calls(model: Model) -> None:
     calls = classify(_crops(0), model)
     assert calls.probabilities.shape == (0, len(model.card.classes))

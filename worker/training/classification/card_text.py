@@ -32,8 +32,8 @@ def model_card(card: Card) -> str:
         "",
         (
             f"Network: {card.arch}, channels {list(card.channels)}; {card.crop_px} px at {card.mpp_um} µm/px with the "
-            f"nucleus in the middle, brought to {card.input_px or card.crop_px} px. Stored as {card.stored}. "
-            f"Weights SHA-256 `{card.weights_sha256}`. Seed {card.seed}."
+            f"nucleus in the middle, brought to {card.input_px or card.crop_px} px{_copies(card)}. "
+            f"Stored as {card.stored}. Weights SHA-256 `{card.weights_sha256}`. Seed {card.seed}."
         ),
         _cells_by(card),
         (
@@ -91,6 +91,10 @@ def _certainty(figures: Mapping[str, Any]) -> list[str]:
         rows = ", ".join(f"{source} {share}" for source, share in left_out.items())
         lines += ["", f"Taken for outliers when a source is left out of what is known: {rows}."]
     return [*lines, ""]
+
+
+def _copies(card: Card) -> str:
+    return f"; the probabilities are the mean over {card.turns} turned and mirrored copies" if card.turns > 1 else ""
 
 
 def _cells_by(card: Card) -> str:

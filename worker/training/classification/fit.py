@@ -48,6 +48,7 @@ class Training:
     drawn: bool = True  # mix drawn cells in
     initial: Path | None = None  # weights to begin with, their card beside them; narrower VGG trunks are widened
     recipe: Recipe = field(default_factory=Recipe)
+    turns: int = 1  # copies of a crop whose probabilities the finished network averages
     note: str = ""  # said on the card after the limits
 
 
@@ -92,6 +93,7 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> 
         mpp_um=MPP_UM,
         crop_px=recipe.crop_px,
         input_px=recipe.input_px,
+        turns=training.turns,
         mean=recipe.mean,
         std=recipe.std,
         seed=recipe.seed,

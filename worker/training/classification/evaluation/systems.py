@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.cells.preprocess import turned
 from worker.errors import BadRequestError
 from worker.nets.architectures import NETWORKS, Classifier
 from worker.training.classification.calibrate import at_temperature, best_temperature
@@ -45,7 +46,7 @@ def seen_turned(net: Classifier, crops: CropSet, recipe: Recipe, turns: int) -> 
     for turn in range(turns):
         total += probabilities(
             net,
-            replace(crops, pixels=_turned(crops.pixels, turn)),
+            replace(crops, pixels=turned(crops.pixels, turn)),
             recipe.input_px,
             crop_px=recipe.crop_px,
             mean=recipe.mean,
@@ -71,10 +72,3 @@ def _of_units(crops: CropSet, found: Probabilities, task: Task) -> tuple[CropSet
     sums = np.zeros((len(first), found.shape[1]), dtype=np.float64)
     np.add.at(sums, unit_of, found)
     return crops.where(first), (sums / sums.sum(axis=1, keepdims=True)).astype(np.float32), first
-
-
-def _turned(pixels: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
-    """Return (N, S, S, 3) crops turned by half, mirrored, or laid on their side, as `turn` adds them up."""
-    out = pixels[:, ::-1, ::-1] if turn & 1 else pixels
-    out = out[:, :, ::-1] if turn & 2 else out
-    return np.ascontiguousarray(out.transpose(0, 2, 1, 3) if turn & 4 else out)
