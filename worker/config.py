@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-DEFAULT_MODEL = "hybrid-quarter-2"
+DEFAULT_MODEL = "hybrid-2026-11-quarter"
 """The classifier that is used where nobody names one; shipped."""
 
 

@@ -121,8 +121,8 @@ def test_a_name_that_the_database_knows_for_something_else_is_not_copied(line: S
 
 
 def test_a_model_of_the_package_is_registered_by_its_name(site: Site) -> None:
-    assert site.json("add", "hybrid-quarter-2")["copied_to"] is None
-    assert registered(site) == ["hybrid-quarter-2"]
+    assert site.json("add", "hybrid-2026-11-quarter")["copied_to"] is None
+    assert registered(site) == ["hybrid-2026-11-quarter"]
     assert "no weights for model 'nowhere'" in site.refused("add", "nowhere", code=1)
 
 

@@ -23,7 +23,7 @@ from worker.slides.reader import LocalReader, SlideReader
 from worker.slides.survey import Told
 from worker.training.segmentation.clumps import clump_counts
 
-MODEL = "hybrid-quarter-2"
+MODEL = "hybrid-2026-11-quarter"
 OPEN = "segnet-open-2026-11"
 SMEAR = ReadingSpec(told=Told(is_smear=True))
 CELLS = {CellClass.NEUTROPHIL: 50, CellClass.LYMPHOBLAST: 50, CellClass.PLASMA_CELL: 30, CellClass.MONOCYTE: 20}

@@ -39,7 +39,7 @@ def known(files: Files[Card], **changes: object) -> Registered:
 
 def test_the_shipped_weights_are_those_of_their_cards(tmp_path: Path) -> None:
     checks = check_files(tmp_path / "none")
-    assert {"hybrid-quarter-2", "segnet-2026-11"} <= {check.name for check in checks}
+    assert {"hybrid-2026-11-quarter", "segnet-2026-11"} <= {check.name for check in checks}
     assert {check.standing for check in checks} == {Standing.OK}
 
 
@@ -61,8 +61,8 @@ def test_an_altered_segmenter_is_found(tmp_path: Path) -> None:
 
 
 def test_a_model_that_hides_a_shipped_one_is_found(tmp_path: Path) -> None:
-    write_model(tmp_path, replace(CARD, name="hybrid-quarter"))
-    standings = [check.standing for check in check_files(tmp_path) if check.name == "hybrid-quarter"]
+    write_model(tmp_path, replace(CARD, name="hybrid-2026-11-quarter"))
+    standings = [check.standing for check in check_files(tmp_path) if check.name == "hybrid-2026-11-quarter"]
     assert standings == [Standing.OK, Standing.DIFFERS]
 
 

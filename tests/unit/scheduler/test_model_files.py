@@ -47,9 +47,9 @@ def test_a_card_without_its_weights_is_not_taken_in(tmp_path: Path) -> None:
     write_model(tmp_path / "made").weights.unlink()
     with pytest.raises(ModelError, match=r"new\.safetensors"):
         take_in(tmp_path / "made", tmp_path / "models")
-    (tmp_path / "made" / "hybrid-quarter.json").write_text("{}")  # the package's own of that name must not stand in
+    (tmp_path / "made" / "hybrid-2026-11-quarter.json").write_text("{}")  # the package's own of that name must not stand in
     with pytest.raises(ModelError, match="not both in"):
-        take_in(tmp_path / "made", tmp_path / "models", "hybrid-quarter")
+        take_in(tmp_path / "made", tmp_path / "models", "hybrid-2026-11-quarter")
 
 
 def test_a_name_is_never_given_to_other_contents(tmp_path: Path) -> None:
@@ -64,14 +64,14 @@ def test_a_name_is_never_given_to_other_contents(tmp_path: Path) -> None:
 
 
 def test_a_name_of_the_package_is_never_given_away(tmp_path: Path) -> None:
-    write_model(tmp_path / "made", replace(CARD, name="hybrid-quarter"))
+    write_model(tmp_path / "made", replace(CARD, name="hybrid-2026-11-quarter"))
     with pytest.raises(ModelError, match="other contents"):
-        take_in(tmp_path / "made", tmp_path / "models", "hybrid-quarter")
+        take_in(tmp_path / "made", tmp_path / "models", "hybrid-2026-11-quarter")
 
 
 def test_what_is_part_of_the_package_is_not_copied(tmp_path: Path) -> None:
-    shipped = cards.find("hybrid-quarter")
-    assert take_in(shipped.weights.parent, tmp_path / "models", "hybrid-quarter") is None
+    shipped = cards.find("hybrid-2026-11-quarter")
+    assert take_in(shipped.weights.parent, tmp_path / "models", "hybrid-2026-11-quarter") is None
     assert not (tmp_path / "models").exists()
 
 

@@ -24,8 +24,8 @@ def known(name: str, **changes: object) -> ModelVersionReport:
 
 def test_registered_versions_come_first_then_what_is_installed_only(tmp_path: Path) -> None:
     write_model(tmp_path)
-    listed = rows([known("gone"), known("hybrid-quarter", active=False)], tmp_path)
-    assert [row.name for row in listed][:2] == ["gone", "hybrid-quarter"]
+    listed = rows([known("gone"), known("hybrid-2026-11-quarter", active=False)], tmp_path)
+    assert [row.name for row in listed][:2] == ["gone", "hybrid-2026-11-quarter"]
     assert {row.name for row in listed} == {"gone", *cards.names(tmp_path)}
     gone, quarter = listed[:2]
     assert (gone.installed, gone.created, gone.active, gone.slides_read) == (None, "2026-11-01", True, 3)
