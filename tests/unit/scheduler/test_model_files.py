@@ -47,7 +47,9 @@ def test_a_card_without_its_weights_is_not_taken_in(tmp_path: Path) -> None:
     write_model(tmp_path / "made").weights.unlink()
     with pytest.raises(ModelError, match=r"new\.safetensors"):
         take_in(tmp_path / "made", tmp_path / "models")
-    (tmp_path / "made" / "hybrid-2026-11-quarter.json").write_text("{}")  # the package's own of that name must not stand in
+    (tmp_path / "made" / "hybrid-2026-11-quarter.json").write_text(
+        "{}"
+    )  # the package's own of that name must not stand in
     with pytest.raises(ModelError, match="not both in"):
         take_in(tmp_path / "made", tmp_path / "models", "hybrid-2026-11-quarter")
 
