@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 
 from tests.support.evaluations import begun
+from tests.support.sets import find, snam_tree
 from worker.training.classification import loop
+from worker.training.classification.data import joined, store
+from worker.training.classification.drawn import drawn_cells
+from worker.training.classification.duplicates import with_near_duplicates_grouped
 from worker.training.classification.evaluation import running, systems, tasks
+from worker.training.classification.sources import read_all
 from worker.training.classification.state import keep
 
 ARCHS = ("hybrid", "colour")
@@ -89,6 +94,17 @@ def test_two_processes_do_what_one_does(finished: tuple[Path, list[str]], tmp_pa
     assert "colour" in json.dumps(both[0])
     for name in (file.name for file in (tmp_path / "predictions").iterdir()):
         assert (tmp_path / "predictions" / name).read_bytes() == (finished[0] / "predictions" / name).read_bytes()
+
+
+def test_the_papers_own_set_alone_is_enough(tmp_path: Path) -> None:
+    request = replace(_request(tmp_path / "out", ("vgg16",)), tasks=tasks.chosen(("snam",)), protocols=("grouped",))
+    found = read_all(snam_tree(tmp_path / "SN-AM", fields=8), find, lambda _: None)
+    store(with_near_duplicates_grouped(joined([*found, drawn_cells(1, 3)])), request.whole.crops)
+    running.evaluate(request, lambda _: None)
+    text = (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
+    assert "Trunks for snam saw drawn cells only" in text
+    assert "positive (ALL; both classes are malignant): ALL" in text
+    assert "Positive = ALL; both classes are malignant: ALL." in text
 
 
 def test_every_system_answers(tmp_path: Path) -> None:

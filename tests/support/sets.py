@@ -43,6 +43,18 @@ def write(path: Path, picture: Pixels) -> Path:
     return path
 
 
+def snam_tree(folder: Path, *, fields: int) -> Path:
+    """Write SN-AM's tree: fields of one large cell under ALL and under MM, no two of them alike."""
+    rng = np.random.default_rng(5)
+    for kind in ("ALL", "MM"):
+        for number in range(fields):
+            picture = discs(600) - cv2.resize(rng.integers(0, 70, (60, 60, 3), dtype=np.uint8), (600, 600))
+            axes, angle = rng.integers(60, 120, 2).tolist(), float(rng.integers(180))
+            cv2.ellipse(picture, (300, 300), axes, angle, 0, 360, PURPLE, -1)
+            write(folder / kind / f"{number}_{kind}.bmp", np.asarray(picture, dtype=np.uint8))
+    return folder
+
+
 def write_manifest(folder: Path, rows: Sequence[Mapping[str, str]]) -> Path:
     """Write manifest.csv with the columns that the rows have."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -61,7 +61,8 @@ def _trunks(whole: Evaluation, present: Sequence[Task], crops: CropSet) -> list[
         others = without(crops, task)
         names, counts = np.unique(others.source[~is_drawn(others)], return_counts=True)
         listed = ", ".join(f"{name} ({count})" for name, count in zip(names, counts, strict=True))
-        sentences.append(f"Trunks for {task.name} saw the crops of {listed}.")
+        seen = f"the crops of {listed}" if listed else "drawn cells only, since the data holds no other set"
+        sentences.append(f"Trunks for {task.name} saw {seen}.")
     return sentences
 
 

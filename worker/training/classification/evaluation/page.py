@@ -101,7 +101,9 @@ def _facts(name: str, about: Outcome) -> tuple[str, ...]:
     ]
     groups = len(np.unique(about.group))
     grouped = "image-level: nothing above the picture is known" if about.grouping == "image" else f"by {about.grouping}"
-    positive = f"positive (malignant): {', '.join(about.positive)}" if about.positive else "no malignant class"
+    positive = (
+        f"positive ({task(name).positive_is}): {', '.join(about.positive)}" if about.positive else "no malignant class"
+    )
     counted = f"units: {', '.join(by_class)}; groups: {groups}, {grouped}; {positive}"
     return tuple(filter(None, (task(name).source, counted, task(name).caution)))
 

@@ -80,7 +80,7 @@ def figures(judged: Judged, name: str, protocol: str) -> Table:
     of_task = _systems(judged, name, protocol)
     rows = tuple(Row(name=Cell(text=system(a)), cells=_figure_cells(one), tone=_tone(a)) for a, one in of_task.items())
     about = next(iter(of_task.values())).outcome
-    positive = f"Positive = malignant: {', '.join(about.positive)}." if about.positive else (
+    positive = f"Positive = {task(name).positive_is}: {', '.join(about.positive)}." if about.positive else (
         "No class is malignant: macro averages, each class against the others."
     )  # fmt: skip
     columns = [

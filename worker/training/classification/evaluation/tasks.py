@@ -1,4 +1,4 @@
-"""The five questions put to real data sets, and what may be learnt before a set is asked."""
+"""The questions put to real data sets, and what may be learnt before a set is asked."""
 
 from __future__ import annotations
 
@@ -63,6 +63,23 @@ TASKS: tuple[Task, ...] = (
         grouping="block of file numbers",
     ),
     Task(name="pbc", asked=("pbc_normal_wbc", "pbc"), grouping="image"),
+    Task(
+        name="snam",
+        asked=("snam",),
+        positive="ALL",
+        negative="MM",
+        marker="lymphoblast",
+        unit=FIELD,
+        grouping="field",
+    ),
+    Task(
+        name="all_idb",
+        asked=("all_idb",),
+        positive="blast",
+        negative="other cell",
+        marker="lymphoblast",
+        grouping="picture",
+    ),
 )
 
 

@@ -33,6 +33,7 @@ class Task:
     short: str  # for the heads of columns and panels
     source: str
     caution: str
+    positive_is: str = "malignant"
 
 
 TASKS: Mapping[str, Task] = MappingProxyType(
@@ -69,6 +70,21 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             source="Acevedo et al., Data in Brief 30 (2020): 105474: cells of normal blood",
             caution="No class is malignant: precision, recall, specificity, F1, AUC and average precision are macro "
             "averages over the eight. Nothing above the picture is known; near duplicates are kept together.",
+        ),
+        "snam": Task(
+            title="ALL or multiple myeloma",
+            short="ALL / MM",
+            source="SN-AM, doi 10.7937/tcia.2019.of2w8lxr: marrow fields of ALL and of multiple myeloma",
+            caution="Both classes are malignant: positive means ALL here, and no figure says how well disease is told "
+            "from health. Fields are labelled as a whole, and no patient is named: a field is its own group.",
+            positive_is="ALL; both classes are malignant",
+        ),
+        "all_idb": Task(
+            title="lymphoblast or other cell",
+            short="blast / other",
+            source="ALL-IDB, Donida Labati et al., ICIP 2011: 2045: blood fields and single cells",
+            caution="No patient's name is known: a picture is its own group, so that pictures of one patient may lie "
+            "on both sides of a split. Cells that the publisher did not mark as lymphoblasts count as other cells.",
         ),
     }
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,15 @@ import pytest
 from db.records import CellClass as C
 from tests.support.crops import discs
 from tests.support.evaluations import BLAST, LYMPHOCYTE, small_sets
+from tests.support.sets import discs as picture_of_discs
+from tests.support.sets import find, snam_tree, write
 from worker.errors import BadRequestError
 from worker.training.classification.data import CropSet, joined
-from worker.training.classification.evaluation import tasks
+from worker.training.classification.evaluation import tasks, wording
+from worker.training.classification.sources import read
 
 PBC, TALEQANI, SEGPC, MATEK = (tasks.chosen((name,))[0] for name in ("pbc", "taleqani", "segpc", "matek"))
+SNAM, ALL_IDB = (tasks.chosen((name,))[0] for name in ("snam", "all_idb"))
 NOT_PLASMA = frozenset(C) - {C.PLASMA_CELL, C.MEGAKARYOCYTE}
 
 
@@ -20,8 +25,10 @@ def _called(crops: CropSet) -> list[str]:
     return [crops.classes[n] for n in crops.allowed.argmax(axis=1)]
 
 
-def test_all_five_tasks_are_asked_when_none_is_named() -> None:
-    assert [task.name for task in tasks.chosen(())] == ["segpc", "taleqani", "cnmc", "matek", "pbc"]
+def test_all_tasks_are_asked_when_none_is_named() -> None:
+    names = ["segpc", "taleqani", "cnmc", "matek", "pbc", "snam", "all_idb"]
+    assert [task.name for task in tasks.chosen(())] == names
+    assert list(wording.TASKS) == names
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones() -> None:
@@ -46,6 +53,25 @@ def test_without_a_marker_cells_are_asked_for_their_type() -> None:
     assert sorted(own.classes) == ["eosinophil", "lymphocyte", "plasma_cell"]
     labels = small_sets().where(small_sets().source == "pbc_normal_wbc").keys()
     assert _called(own) == labels.tolist()
+
+
+def test_the_papers_own_set_is_asked_for_all_or_myeloma_by_field(tmp_path: Path) -> None:
+    own = tasks.asked(read(snam_tree(tmp_path, fields=2), find), SNAM)
+    assert own.classes == ("MM", "ALL")
+    assert dict(zip(own.picture.tolist(), _called(own), strict=True)) == {
+        f"snam/{kind}/{n}_{kind}.bmp": kind for kind in ("ALL", "MM") for n in (0, 1)
+    }
+    assert wording.task("snam").caution.startswith("Both classes are malignant: positive means ALL here")
+
+
+def test_marked_cells_of_all_idb_are_blasts_and_all_others_are_not(tmp_path: Path) -> None:
+    for name in ("Im001_1", "Im131_0"):
+        write(tmp_path / "img" / f"{name}.tif", picture_of_discs(257, (128, 128), radius_px=60))
+    own = tasks.asked(read(tmp_path, find, mpp_um=0.1), ALL_IDB)
+    assert dict(zip(own.group.tolist(), _called(own), strict=True)) == {
+        "all_idb/cell Im001_1": "blast",
+        "all_idb/cell Im131_0": "other cell",
+    }
 
 
 def test_a_set_that_is_absent_is_named() -> None:
