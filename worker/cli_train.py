@@ -16,6 +16,8 @@ from worker.nets.card_files import NAME, Files
 from worker.nets.segmenter_cards import CLASSICAL
 from worker.outputs.panel import NOTICE
 
+_HUB = "cache"
+"""Stands for torch's own folder of downloaded weights where one is asked for."""
 _Recipe = TypeVar("_Recipe")
 _Data = Annotated[list[Path], typer.Option(metavar="DIR", help="A data set, or a folder of them; may be repeated.")]
 _Out = Annotated[Path, typer.Option(metavar="FILE", help="The weight file to write, NAME.safetensors.")]
@@ -24,6 +26,14 @@ _RecipeFile = Annotated[
 ]
 _Seed = Annotated[int | None, typer.Option(min=0, help="What weights and training pictures are drawn by.")]
 _Init = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights to begin with instead of random ones.")]
+_Inits = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="Weights to begin with; twice, a vgg16 and a vgg19, for the hybrids."),
+]
+_ImageNet = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help=f"Begin with the ImageNet weights in DIR; {_HUB!r}: in torch's own cache."),
+]
 _Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda:0, … or auto.")]
 
 train = typer.Typer(
@@ -91,7 +101,8 @@ def classifier(
     recipe: _RecipeFile = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most; each is validated and kept.")] = None,
     seed: _Seed = None,
-    init: _Init = None,
+    init: _Inits = None,
+    imagenet: _ImageNet = None,
     device: _Device = "auto",
     turns: Annotated[
         int, typer.Option(min=1, max=8, help="Turned copies of a cell whose calls are averaged: surer, and slower.")
@@ -105,19 +116,23 @@ def classifier(
     """
     _check_name(out)
     from worker.nets.architectures import NETWORKS, channels_of  # noqa: PLC0415 - loads torch
+    from worker.nets.imagenet import IMAGENET_MEAN, IMAGENET_STD, hub_cache  # noqa: PLC0415 - loads torch
+    from worker.training.classification.begin import Begin  # noqa: PLC0415 - loads torch
     from worker.training.classification.fit import Training, train_classifier  # noqa: PLC0415 - loads torch
     from worker.training.classification.recipe import Recipe  # noqa: PLC0415 - loads torch
 
     if arch not in NETWORKS:
         raise BadRequestError(f"no network is called {arch!r}: use one of {', '.join(NETWORKS)}")
+    norm = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD} if imagenet else {}
+    known = hub_cache() if imagenet == _HUB else Path(imagenet) if imagenet else None
     training = Training(
         data=tuple(data),
         out=out,
         work=out.with_suffix(".training"),
         device=device,
         drawn=drawn,
-        initial=init,
-        recipe=_recipe(Recipe, recipe, arch=arch, channels=channels_of(arch, width), epochs=epochs, seed=seed),
+        begin=Begin(files=tuple(init or ()), imagenet=known),
+        recipe=_recipe(Recipe, recipe, arch=arch, channels=channels_of(arch, width), epochs=epochs, seed=seed, **norm),
         turns=turns,
         note=note,
     )

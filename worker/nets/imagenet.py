@@ -45,12 +45,17 @@ def imagenet_state(arch: str, folder: Path | None = None) -> dict[str, Tensor]:
         return _OF_TWO[arch](imagenet_state("vgg16", folder), imagenet_state("vgg19", folder))
     if arch not in _PUBLISHED:
         raise ModelError(f"there are no ImageNet weights for {arch}: train it from scratch")
-    path = _found(arch, folder or Path(torch.hub.get_dir()) / "checkpoints")
+    path = _found(arch, folder or hub_cache())
     _check_digest(path)
     try:
         return _fitting(arch, _published(path))
     except (ValueError, SafetensorError) as error:
         raise ModelError(f"{path}: {error}") from error
+
+
+def hub_cache() -> Path:
+    """Return the folder into which torch downloads weights."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def _found(arch: str, folder: Path) -> Path:

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from worker.cli_train import train
 from worker.errors import BadRequestError
+from worker.nets.imagenet import IMAGENET_MEAN, IMAGENET_STD, hub_cache
+from worker.training.classification import fit as classifier_fit
 from worker.training.segmentation import fit
 
 
@@ -72,3 +74,35 @@ def test_the_command_line_has_the_last_word_on_the_recipe(tmp_path: Path, monkey
     run("--data", tmp_path, "--out", tmp_path / "x.safetensors", "--recipe", tmp_path / "recipe.json", "--seed", 0)
     recipe = asked[0].recipe
     assert (recipe.seed, recipe.rounds, recipe.batch) == (0, 2, 3)
+
+
+def asked_of_classifier(monkeypatch: pytest.MonkeyPatch, *args: object) -> classifier_fit.Training:
+    """Return the training that a call asks for, which is not done."""
+    asked: list[classifier_fit.Training] = []
+
+    def remember(training: classifier_fit.Training, _: object) -> None:
+        asked.append(training)
+        raise typer.Exit
+
+    monkeypatch.setattr(classifier_fit, "train_classifier", remember)
+    answer = CliRunner().invoke(train, ["classifier", *(str(arg) for arg in args)])
+    if answer.exception and not isinstance(answer.exception, SystemExit):
+        raise answer.exception
+    assert answer.exit_code == 0, answer.output
+    return asked[0]
+
+
+def test_a_classifier_begins_with_several_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = ("--arch", "hybrid-merged", "--data", tmp_path, "--out", tmp_path / "x.safetensors")
+    asked = asked_of_classifier(monkeypatch, *call, "--init", "a.safetensors", "--init", "b.safetensors")
+    assert asked.begin.files == (Path("a.safetensors"), Path("b.safetensors"))
+
+
+@pytest.mark.parametrize("folder", ["cache", "here"])
+def test_imagenet_weights_bring_their_normalisation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    call = ("--arch", "vgg16", "--data", tmp_path, "--out", tmp_path / "x.safetensors")
+    asked = asked_of_classifier(monkeypatch, *call, "--imagenet", folder)
+    assert (asked.recipe.mean, asked.recipe.std) == (IMAGENET_MEAN, IMAGENET_STD)
+    assert asked.begin.imagenet == (hub_cache() if folder == "cache" else Path("here"))

@@ -12,18 +12,15 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor
-
-from worker.errors import BadRequestError
 from worker.nets import segmenter_cards
 from worker.nets.card_files import Files
 from worker.nets.cards import INT8, Card
 from worker.nets.classifier import Classifier
 from worker.nets.device import chosen_device
 from worker.nets.packing import round_as_stored
-from worker.nets.registry import load, save
-from worker.nets.widen import widened
+from worker.nets.registry import save
 from worker.training.classification import loop
+from worker.training.classification.begin import Begin, state_of, told
 from worker.training.classification.calibrate import calibrated
 from worker.training.classification.called import called
 from worker.training.classification.card_text import LIMITS, TERMS, model_card
@@ -46,7 +43,7 @@ class Training:
     work: Path  # keeps crops and state
     device: str = "auto"
     drawn: bool = True  # mix drawn cells in
-    initial: Path | None = None  # weights to begin with, their card beside them; narrower VGG trunks are widened
+    begin: Begin = field(default_factory=Begin)
     recipe: Recipe = field(default_factory=Recipe)
     turns: int = 1  # copies of a crop whose probabilities the finished network averages
     note: str = ""  # said on the card after the limits
@@ -56,11 +53,12 @@ def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
     """Train, or go on where a training in the work folder stopped; write the weights with both cards beside them.
 
     Raises:
-        BadRequestError: when the data holds no known set, or the work folder a training of something else.
+        BadRequestError: when the data holds no known set, the work folder a training of something else, or the
+            network cannot begin with the weights given.
         ModelError: when the weights to begin with are missing or altered.
     """
     # What was asked for is checked before the sets are read, which takes minutes.
-    device, initial = chosen_device(training.device), _initial(training)
+    device, initial = chosen_device(training.device), state_of(training.begin, training.recipe)
     recipe = training.recipe
     training.work.mkdir(parents=True, exist_ok=True)
     crops = cut(
@@ -114,27 +112,11 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> 
     return files
 
 
-def _initial(training: Training) -> dict[str, Tensor] | None:
-    """Return the weights to begin with, widened to the recipe's channels where they are narrower."""
-    if training.initial is None:
-        return None
-    recipe = training.recipe
-    net = load(training.initial.stem, training.initial.parent, "cpu").net
-    if net.arch != recipe.arch or net.head.out_features != len(CLASSES):
-        raise BadRequestError(
-            f"{training.initial} is a {net.arch} of {net.head.out_features} classes: not what is trained"
-        )
-    if net.channels != recipe.channels:
-        net = widened(net, recipe.channels, recipe.seed)
-    return net.state_dict()
-
-
 def _made(training: Training) -> str:
     recipe = training.recipe
-    start = f"beginning with {training.initial.name}" if training.initial else "from scratch"
     return (
         f"Made by `marrowline train classifier --arch {recipe.arch}`: at most {recipe.epochs} epochs of {recipe.draws} "
-        f"crops in batches of {recipe.batch}, {start}."
+        f"crops in batches of {recipe.batch}, {told(training.begin)}."
     )
 
 

@@ -11,6 +11,7 @@ from worker.nets.architectures import channels_of
 from worker.nets.registry import load
 from worker.training.augment import centred
 from worker.training.classification import fit
+from worker.training.classification.begin import Begin
 from worker.training.classification.data import joined, store
 from worker.training.classification.evaluate import probabilities
 from worker.training.classification.recipe import Recipe
@@ -70,7 +71,10 @@ def test_the_command_needs_data_it_knows(tmp_path: Path) -> None:
 def test_a_wider_network_goes_on_from_a_narrower_one(trained: Path) -> None:
     wider = replace(TINY, channels=tuple(2 * c for c in TINY.channels), peak_lr=0.0, weight_decay=0.0)
     training = replace(
-        _training(trained), out=trained / "wide.safetensors", initial=trained / "tiny-trained.safetensors", recipe=wider
+        _training(trained),
+        out=trained / "wide.safetensors",
+        begin=Begin(files=(trained / "tiny-trained.safetensors",)),
+        recipe=wider,
     )
     (trained / "work2").mkdir()
     (trained / "work2" / "crops.npz").write_bytes((trained / "work" / "crops.npz").read_bytes())
@@ -83,7 +87,7 @@ def test_a_wider_network_goes_on_from_a_narrower_one(trained: Path) -> None:
 
 def test_weights_of_another_network_are_not_begun_with(trained: Path) -> None:
     other = replace(TINY, arch="vgg16")
-    training = replace(_training(trained), initial=trained / "tiny-trained.safetensors", recipe=other)
+    training = replace(_training(trained), begin=Begin(files=(trained / "tiny-trained.safetensors",)), recipe=other)
     with pytest.raises(BadRequestError, match="is a hybrid of 13 classes"):
         fit.train_classifier(training, print)
 
