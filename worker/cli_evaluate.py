@@ -41,9 +41,13 @@ def evaluate(
     from worker.training.classification.evaluation.jobs import Evaluation  # noqa: PLC0415
     from worker.training.classification.evaluation.outcome import PROTOCOLS  # noqa: PLC0415
 
-    protocols, kind = _names(protocol), profiles.PROFILES.get(profile)
+    protocols, archs, kind = _names(protocol), _names(arch), profiles.PROFILES.get(profile)
     if kind is None:
         raise BadRequestError(f"no profile is called {profile!r}: use {' or '.join(profiles.PROFILES)}")
+    if not protocols:
+        raise BadRequestError(f"--protocol names none: use {', '.join(PROTOCOLS)}")
+    if not archs:
+        raise BadRequestError(f"--arch names none: use {', '.join(systems.SYSTEMS)} or {systems.ALL}")
     if unknown := sorted(set(protocols) - set(PROTOCOLS)):
         raise BadRequestError(f"no protocol is called {', '.join(unknown)}: use {', '.join(PROTOCOLS)}")
     if imagenet is not None and kind.width != 1.0:
@@ -53,7 +57,7 @@ def evaluate(
         whole=Evaluation(out=out, profile=kind, seed=seed, imagenet=imagenet, device=device),
         tasks=tasks.chosen(_names(task)),
         protocols=tuple(p for p in PROTOCOLS if p in protocols),
-        archs=systems.chosen(_names(arch)),
+        archs=systems.chosen(archs),
         at_once=jobs,
     )
     console = Console(stderr=True)

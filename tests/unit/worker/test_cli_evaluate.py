@@ -17,6 +17,8 @@ app.command()(evaluate)
     ("given", "said"),
     [
         (("--protocol", "random"), "no protocol is called random: use paper, grouped"),
+        (("--protocol", ""), "--protocol names none: use paper, grouped"),
+        (("--arch", " ,"), "--arch names none: use hybrid"),
         (("--arch", "alexnet"), "no system is called alexnet"),
         (("--task", "mnist"), "no task is called mnist"),
         (("--profile", "tpu"), "no profile is called 'tpu': use cpu or gpu"),

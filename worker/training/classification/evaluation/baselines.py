@@ -24,6 +24,8 @@ _FAR_PX = 16
 """4 µm: a cell found farther from the middle is another one."""
 _STRENGTHS = (0.3, 3.0, 30.0)
 _FOLDS = 3
+LEAST_PER_CLASS = _FOLDS
+"""Examples without which the support vectors' probabilities cannot be fitted out of fold."""
 
 
 def morphology(crops: CropSet, find: Find) -> Features:
@@ -40,9 +42,11 @@ def support_vectors(train: tuple[Features, Labels], val: tuple[Features, Labels]
     """Return an SVM with a radial kernel, as strongly bound to its examples as does best on `val`.
 
     Its decision values become probabilities by Platt's sigmoid (Advances in Large Margin Classifiers 1999), fitted out
-    of fold within `train`.
+    of fold within `train`. A class of fewer than LEAST_PER_CLASS examples counts as one without.
     """
-    models = [_fitted(_svm(strength), train, classes) for strength in _STRENGTHS]
+    enough = np.bincount(train[1], minlength=classes)[train[1]] >= LEAST_PER_CLASS
+    learnt = train[0][enough], train[1][enough]
+    models = [_fitted(_svm(strength), learnt, classes) for strength in _STRENGTHS]
     return max(models, key=lambda model: _balanced(model.probabilities(val[0]), val[1]))
 
 

@@ -53,5 +53,13 @@ def test_a_class_without_examples_gets_no_probability() -> None:
     assert (baselines.regression(train, 3).probabilities(train[0])[:, 1] == 0).all()
 
 
+def test_a_class_of_too_few_examples_is_left_out_by_the_support_vectors() -> None:
+    features, truth = _blobs(apart=4)
+    truth[:2] = 1
+    found = baselines.support_vectors((features, truth), (features, truth), 3).probabilities(features)
+    assert (found[:, 1] == 0).all()
+    assert (found.argmax(axis=1) == truth)[2:].mean() > 0.95
+
+
 def test_nothing_is_said_of_no_cells() -> None:
     assert baselines.regression(_blobs(apart=1), 3).probabilities(np.empty((0, 3))).shape == (0, 3)
