@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from db.records import CellClass
 from worker.training.classification.data import CropSet
 from worker.training.classification.evaluate import Probabilities, judged
 from worker.training.classification.evaluation.outcome import Outcome
@@ -15,6 +16,8 @@ from worker.training.classification.evaluation.reliability import reliability
 
 COVERAGE = 0.9
 """Share of the cells that is still called where the error of the rest is looked at."""
+
+_BLASTS = (CellClass.LYMPHOBLAST, CellClass.BLAST_OTHER)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,11 +32,12 @@ class _Answers:
 def certainty(found: Probabilities, crops: CropSet) -> dict[str, Any]:
     """Return the calibration error, its limit for a perfect model, and the error with and without abstaining.
 
-    To be called with crops that nothing was calibrated on. Classes between which some label leaves it open are one
-    answer throughout, whatever the crop, so that how sure an answer is does not depend on what is right. Raises
-    ValueError when no crop has a label that can be judged.
+    To be called with crops that nothing was calibrated on. Where some label leaves the lineage of a blast open, both
+    kinds of blasts are one answer throughout, whatever the crop, so that how sure an answer is does not depend on what
+    is right; crops whose label leaves anything else open are left out. Raises ValueError when no crop has a label that
+    can be judged.
     """
-    rows = judged(crops)
+    rows = answerable(crops)
     if not rows.any():
         raise ValueError("no crop has a label that can be judged")
     answers = _answers(found[rows], crops.where(rows))
@@ -52,6 +56,14 @@ def certainty(found: Probabilities, crops: CropSet) -> dict[str, Any]:
     }
 
 
+def answerable(crops: CropSet) -> NDArray[np.bool_]:
+    """Return (N,) which crops have a label that is judged and names one group of classes."""
+    group = _groups(crops)
+    lowest = np.where(crops.allowed, group, len(group)).min(axis=1)
+    highest = np.where(crops.allowed, group, -1).max(axis=1)
+    return np.asarray(judged(crops) & (lowest == highest), dtype=np.bool_)
+
+
 def error_at(sure: NDArray[np.float64], right: NDArray[np.bool_], coverage: float) -> float:
     """Return the share of wrong answers among the surest `coverage` of them, at least one."""
     kept = max(1, int(np.floor(coverage * len(sure))))
@@ -60,7 +72,7 @@ def error_at(sure: NDArray[np.float64], right: NDArray[np.bool_], coverage: floa
 
 
 def _answers(found: Probabilities, crops: CropSet) -> _Answers:
-    group = _groups(crops.allowed)
+    group = _groups(crops)
     summed = found.astype(np.float64) @ np.eye(group.max() + 1)[group]
     names = tuple(
         "|".join(n for n, g in zip(crops.classes, group, strict=True) if g == k) for k in range(group.max() + 1)
@@ -70,11 +82,12 @@ def _answers(found: Probabilities, crops: CropSet) -> _Answers:
     )
 
 
-def _groups(allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return (K,) the number of the group of each class: those that a label allows together are in one."""
-    group = np.arange(allowed.shape[1])
-    for label in np.unique(allowed, axis=0):
-        group[np.isin(group, group[label])] = group[label].min()
+def _groups(crops: CropSet) -> NDArray[np.int64]:
+    """Return (K,) the number of the group of each class: blasts are one where a label leaves their lineage open."""
+    group = np.arange(len(crops.classes))
+    blasts = np.isin(crops.classes, _BLASTS)
+    if blasts.sum() > 1 and (crops.allowed == blasts).all(axis=1).any():
+        group[blasts] = group[blasts].min()
     return np.unique(group, return_inverse=True)[1].astype(np.int64)
 
 

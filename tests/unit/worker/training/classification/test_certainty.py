@@ -54,6 +54,14 @@ def test_classes_that_a_label_leaves_open_are_one_answer_for_every_crop() -> Non
     assert certainty(found, discs(labels))["error"] == pytest.approx(1 / 3, abs=1e-4)
 
 
+def test_a_label_between_other_classes_joins_none_and_is_left_out() -> None:
+    found = np.zeros((3, len(CLASSES)), dtype=np.float32)
+    found[:, CLASSES.index(ONE)], found[:, CLASSES.index(CellClass.LYMPHOBLAST)] = 0.6, 0.4
+    either = frozenset({ONE, CellClass.LYMPHOBLAST})
+    figures = certainty(found, discs([either, BLAST, frozenset({CellClass.LYMPHOBLAST})]))
+    assert (figures["crops"], figures["error"]) == (2, 1.0)
+
+
 def test_nothing_to_judge_is_an_error() -> None:
     with pytest.raises(ValueError, match="can be judged"):
         certainty(np.ones((1, len(CLASSES)), dtype=np.float32), discs([frozenset()]))
