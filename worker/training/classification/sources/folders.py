@@ -37,7 +37,7 @@ def manifest_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Ro
     The group is the row's patient_id, or its group_id, or the picture itself. A row's own mpp_um goes before the set's.
     Raises BadRequestError for an unknown label, an absent file, or a scale that nobody states and no red cells tell.
     """
-    own, rows = own_labels(folder), entries(folder)
+    own, rows = own_labels(folder), entries(folder, "file", "label")
     labels = [label_of(entry["label"], own, folder) for entry in rows]
     paths = [folder / entry["file"] for entry in rows]
     if not all(entry.get("mpp_um") for entry in rows):

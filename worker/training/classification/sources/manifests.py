@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from db.records import CellClass as C
+from worker.errors import BadRequestError
 from worker.training.classification.data import MPP_UM, Row
 from worker.training.classification.sources.labels import KNOWN, NOT_PLASMA, OUTLIER, is_, label_of, weak_label
 from worker.training.classification.sources.pictures import (
@@ -47,29 +48,41 @@ class Source:
     read: Callable[[Path, float, Find], Iterator[Row]]
 
 
-def entries(folder: Path) -> list[dict[str, str]]:
-    """Return the rows of the folder's manifest."""
-    with (folder / MANIFEST).open(newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file))
+def entries(folder: Path, *needed: str) -> list[dict[str, str]]:
+    """Return the rows of the folder's manifest; what a row is too short for is empty.
+
+    Raises BadRequestError, naming the file, where it lacks a column that is needed, or a row's file or label is empty.
+    """
+    manifest = folder / MANIFEST
+    with manifest.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, restval="")
+        rows = list(reader)
+    if absent := [column for column in needed if column not in (reader.fieldnames or ())]:
+        raise BadRequestError(f"{manifest} lacks the columns {', '.join(absent)}")
+    for number, row in enumerate(rows, 1):
+        for column in ("file", "label"):
+            if column in needed and not row[column]:
+                raise BadRequestError(f"{manifest}: row {number} below the head has no {column}")
+    return rows
 
 
 def single_cells(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     """Yield one crop per picture of one cell; its label is the manifest's."""
-    for entry in entries(folder):
+    for entry in entries(folder, "file", "label", "group_id"):
         image = at_work_scale(rgb(folder / entry["file"]), mpp_um)
         yield single_cell(image, find), label_of(entry["label"], {}, folder), _group(entry), entry["file"]
 
 
 def cells_on_black(folder: Path, mpp_um: float, _: Find) -> Iterator[Row]:
     """Yield one crop per cell that was cut out on black."""
-    for entry in entries(folder):
+    for entry in entries(folder, "file", "label", "group_id"):
         crop = cell_on_black(rgb(folder / entry["file"]), mpp_um)
         yield crop, label_of(entry["label"], {}, folder), entry["group_id"], entry["file"]
 
 
 def plasma_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     """Yield nuclei inside the plasma cell masks, and some outside, of which only that is known."""
-    for entry in entries(folder):
+    for entry in entries(folder, "file", "group_id", "mask"):
         if entry["mask"]:
             inside = rgb(folder / entry["mask"])[..., 0] > 0
             image, inside = _without_bars(rgb(folder / entry["file"]), inside)
@@ -91,7 +104,7 @@ def plasma_rows(image_work: Pixels, inside: Mask, find: Find, names: tuple[str, 
 
 def leukaemia_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     """Yield nuclei of fields that are known as a whole to be ALL or benign (haematogones): weak labels."""
-    for entry in entries(folder):
+    for entry in entries(folder, "file", "label", "group_id"):
         image = rgb(folder / entry["file"])
         image[190:, 150:] = np.median(image, axis=(0, 1))  # the burnt-in scale bar
         image = at_work_scale(image, mpp_um)
@@ -102,7 +115,7 @@ def leukaemia_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
 
 def blood_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     """Yield the white cells of blood fields whose note names one type of white cell only."""
-    for entry in entries(folder):
+    for entry in entries(folder, "file", "group_id", "mask", "note"):
         kind = entry["note"].rpartition("WBC type(s): ")[2].strip().lower()
         if kind not in KNOWN or not entry["mask"]:
             continue
@@ -115,7 +128,7 @@ def blood_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
 
 def outlier_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     """Yield nuclei of tissue sections, which no class of a smear fits."""
-    for entry in entries(folder):
+    for entry in entries(folder, "file"):
         image = at_work_scale(rgb(folder / entry["file"]), mpp_um)
         for nucleus in some(inner_nuclei(image, find), 20 * PER_FIELD):
             yield at(image, *nucleus.centre_tile), OUTLIER, entry["file"].split("_")[3], entry["file"]

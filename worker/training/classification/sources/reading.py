@@ -95,6 +95,10 @@ def read_all(data: Path, find: Find, say: Callable[[str], None] = print) -> list
     """
     if not data.is_dir():
         raise BadRequestError(f"{data} is not a folder")
+    if _is_one_set(data):
+        found = [read(data, find)]
+        say(f"{data.resolve().name}: {len(found[0])} crops")
+        return found
     known = [data / source.folder for source in manifests.SOURCES if _known(data / source.folder) is not None]
     others = [path for path in sorted(data.iterdir()) if path.is_dir() and path not in known and _recognised(path)]
     found = []
@@ -102,6 +106,20 @@ def read_all(data: Path, find: Find, say: Callable[[str], None] = print) -> list
         found.append(read(folder, find))
         say(f"{folder.name}: {len(found[-1])} crops")
     return found
+
+
+def _is_one_set(folder: Path) -> bool:
+    """Tell whether a folder is a set itself rather than one of sets: parts of it may look like sets of their own.
+
+    So it is by its name or manifest, or where all that is recognised in it is of the published layout that it has.
+    """
+    if _known(folder) is not None or folders.has_manifest(folder):
+        return True
+    children = [path for path in folder.iterdir() if path.is_dir()]
+    if any(_known(path) is not None for path in children):
+        return False
+    own, layouts = _recognised(folder), {_recognised(path) for path in children} - {None}
+    return own is not None and bool(own.name) and layouts <= {own}
 
 
 def _known(folder: Path) -> manifests.Source | None:

@@ -13,7 +13,7 @@ from worker.cells.segment import CellMask, fit_stain, segment
 from worker.drawing.smear import SmearSpec, draw_smear
 from worker.errors import BadRequestError
 from worker.training.classification.data import MPP_UM, STORED_PX
-from worker.training.classification.sources import manifests
+from worker.training.classification.sources import folders, manifests
 from worker.training.classification.sources.labels import NOT_PLASMA
 
 _FIELDS = ("file", "label", "group_id", "mask", "note")
@@ -125,6 +125,29 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     folder = _collection(tmp_path, [{"file": "gone.png", "label": "lymphocyte", "group_id": "g"}], {})
     with pytest.raises(BadRequestError, match=r"gone\.png"):
         next(manifests.single_cells(folder, 0.1, sets.find))
+
+
+def test_a_short_row_is_named_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("file,label,group_id\na.png\n")
+    for reader in (manifests.single_cells, manifests.cells_on_black, folders.manifest_rows):
+        with pytest.raises(BadRequestError, match=r"manifest\.csv: row 1 below the head has no label"):
+            next(reader(tmp_path, 0.1, sets.find))
+
+
+@pytest.mark.parametrize("source", manifests.SOURCES, ids=lambda source: source.folder)
+def test_a_known_collection_without_its_columns_is_refused_with_their_names(
+    tmp_path: Path, source: manifests.Source
+) -> None:
+    write_manifest(tmp_path, [{"label": "lymphocyte"}])
+    with pytest.raises(BadRequestError, match=r"manifest\.csv lacks the columns file"):
+        next(source.read(tmp_path, 0.1, sets.find))
+
+
+@pytest.mark.parametrize("column", ["mask", "note"])
+def test_a_column_of_blood_fields_that_is_missing_is_named(tmp_path: Path, column: str) -> None:
+    write_manifest(tmp_path, [{name: "x" for name in _FIELDS if name != column}])
+    with pytest.raises(BadRequestError, match=f"lacks the columns {column}"):
+        next(manifests.blood_fields(tmp_path, 0.1, sets.find))
 
 
 def test_files_numbered_closely_are_one_group_where_none_is_stated(tmp_path: Path) -> None:
