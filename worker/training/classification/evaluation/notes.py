@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from worker.training.classification.data import MPP_UM, CropSet, is_drawn
+from worker.training.classification.evaluation.guards import Guarded
 from worker.training.classification.evaluation.jobs import Evaluation
 from worker.training.classification.evaluation.tasks import FIELD, Task, asked, units, without
 
@@ -17,15 +18,16 @@ _IMAGENET = (
 )
 
 
-def notes(whole: Evaluation, present: Sequence[Task], crops: CropSet, minutes: float) -> list[str]:
+def notes(whole: Evaluation, checked: Guarded, crops: CropSet, minutes: float) -> list[str]:
     """Return the sentences, most telling first; `minutes` is how long the last run took."""
     return [
         _budget(whole),
         _calibration(whole),
         _SMALL if whole.profile.width < 1 else _FULL,
-        *_trunks(whole, present, crops),
+        *_trunks(whole, checked.tasks, crops),
         _division(whole),
-        *(_asked(task, asked(crops, task)) for task in present),
+        *(_asked(task, asked(crops, task)) for task in checked.tasks),
+        *checked.sentences,
         f"Seed {whole.seed}. The last run took {minutes:.0f} minutes; what earlier runs had done was kept.",
     ]
 

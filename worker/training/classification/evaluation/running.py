@@ -19,6 +19,7 @@ from worker.errors import BadRequestError
 from worker.training.classification.cut import cut
 from worker.training.classification.data import CropSet
 from worker.training.classification.evaluation import jobs, outcome, profiles
+from worker.training.classification.evaluation.guards import guarded
 from worker.training.classification.evaluation.jobs import Evaluation, Job
 from worker.training.classification.evaluation.notes import notes
 from worker.training.classification.evaluation.page import write_report
@@ -47,7 +48,8 @@ class Request:
 def evaluate(request: Request, say: Say) -> Path:
     """Do all jobs that are not done, and return the page of the report.
 
-    Raises BadRequestError when the folder holds an evaluation with other settings, or the data none of the sets.
+    Sets that are too small to be divided are left out, and the report says so. Raises BadRequestError when the folder
+    holds an evaluation with other settings, the data none of the sets or none large enough, or a grouped fold leaks.
     """
     whole, started = request.whole, time.monotonic()
     _check_settings(request)
@@ -55,14 +57,15 @@ def evaluate(request: Request, say: Say) -> Path:
     present = tuple(task for task in request.tasks if is_present(crops, task))
     if not present:
         raise BadRequestError(f"the data holds no set for {', '.join(task.name for task in request.tasks)}")
+    checked = guarded(whole, present, request.protocols, crops)
     phases = [
-        list(jobs.preparations(whole, present, request.archs)),
-        list(jobs.folds(whole, present, request.protocols, request.archs)),
+        list(jobs.preparations(whole, checked.tasks, request.archs)),
+        list(jobs.folds(whole, checked.tasks, request.protocols, request.archs)),
     ]
     _Progress(whole=whole, say=say).run(phases, crops, request.at_once)
     results = [joined([outcome.stored(jobs.file_of(whole, job)) for job in group]) for group in _by_outcome(phases[1])]
     minutes = (time.monotonic() - started) / 60
-    return write_report(results, whole.out, notes=notes(whole, present, crops, minutes))
+    return write_report(results, whole.out, notes=notes(whole, checked, crops, minutes))
 
 
 def joined(parts: Sequence[outcome.Outcome]) -> outcome.Outcome:

@@ -11,7 +11,13 @@ from db.records import CellClass
 from worker.drawing.crops import draw_crops
 from worker.errors import BadRequestError
 from worker.training.classification.data import MPP_UM, STORED_PX, CropSet, crop_set, joined
-from worker.training.classification.duplicates import find_leaks, refuse_leaks, with_near_duplicates_grouped
+from worker.training.classification.duplicates import (
+    copied_rows,
+    find_leaks,
+    leaks_among,
+    refuse_leaks,
+    with_near_duplicates_grouped,
+)
 
 Pixels = NDArray[np.uint8]
 LYMPHOCYTE = frozenset({CellClass.LYMPHOCYTE})
@@ -91,6 +97,16 @@ def test_a_leak_is_refused_with_the_names_of_both_files() -> None:
     with pytest.raises(BadRequestError, match=r"1 pictures.*train/1\.png = test/1\.png"):
         refuse_leaks(train, test)
     refuse_leaks(train, _set("test", CELLS[2], CELLS[3]))
+
+
+def test_one_search_serves_every_division() -> None:
+    field = crop_set([(cell, LYMPHOCYTE, "f", "same.png") for cell in CELLS[4:6]], "two")
+    crops = joined([_set("one", CELLS[0], CELLS[1], _coded(CELLS[0]), CELLS[3]), field])
+    copied = copied_rows(crops)
+    assert copied.tolist() == [[0, 2]]
+    for train, test in (([0, 1, 4], [2, 3, 5]), ([2, 3, 5], [0, 1, 4]), ([0, 2], [1, 3]), ([0], [1])):
+        parts = np.array(train), np.array(test)
+        assert leaks_among(crops, copied, *parts) == find_leaks(*map(crops.where, parts))
 
 
 def test_a_group_or_a_picture_on_both_sides_is_refused() -> None:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.evaluations import begun, small_sets
+from tests.support.crops import discs
+from tests.support.evaluations import BLAST, LYMPHOCYTE, begun, small_sets
 from worker.errors import BadRequestError
+from worker.training.classification.data import joined, store
 from worker.training.classification.evaluation import running, tasks
+from worker.training.classification.evaluation.guards import Guarded
 from worker.training.classification.evaluation.notes import notes
 
 
@@ -35,6 +38,14 @@ def test_tasks_without_data_are_left_out_unless_nothing_remains(tmp_path: Path) 
         running.evaluate(_request(tmp_path, "segpc"), lambda _: None)
 
 
+def test_a_set_too_small_to_be_divided_is_left_out_with_a_word(tmp_path: Path) -> None:
+    request = _request(tmp_path, "pbc", "cnmc")
+    few = discs([BLAST, LYMPHOCYTE] * 3, source="cnmc2019_sample", seed=5)
+    store(joined([small_sets(), few]), request.whole.crops)
+    page = running.evaluate(request, lambda _: None)
+    assert "cnmc was left out: 6 pictures or groups" in page.with_name("tables.md").read_text(encoding="utf-8")
+
+
 def test_another_seed_needs_another_folder(tmp_path: Path) -> None:
     request = _request(tmp_path, "pbc")
     running.evaluate(request, lambda _: None)
@@ -44,7 +55,9 @@ def test_another_seed_needs_another_folder(tmp_path: Path) -> None:
 
 def test_the_notes_say_what_trunks_saw_and_how_much_was_spent(tmp_path: Path) -> None:
     crops = small_sets()
-    text = "\n".join(notes(begun(tmp_path), tasks.chosen(("pbc", "taleqani")), crops, 3.0))
+    checked = Guarded(tasks=tasks.chosen(("pbc", "taleqani")), sentences=("segpc was left out.",))
+    text = "\n".join(notes(begun(tmp_path), checked, crops, 3.0))
+    assert "segpc was left out." in text
     assert "Trunks for pbc saw the crops of taleqani_all (48), wbcseg_d1_jiangxi (18)." in text
     assert "taleqani: 24 fields by the mean of 48 cells" in text
     assert "0.01 of the published channels" in text
