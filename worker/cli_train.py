@@ -176,6 +176,8 @@ def _recipe(kind: type[_Recipe], file: Path | None, **given: Any) -> _Recipe:
     if file is not None:
         try:
             changes = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(changes, dict):
+                raise BadRequestError(f"{file} is not a recipe: it is no JSON object")
             known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]  # a dataclass
             if unknown := sorted(set(changes) - known):
                 raise BadRequestError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -145,7 +146,14 @@ def _check(card: Card) -> None:
         raise ValueError("turns is the number of copies of a crop, 1 to 8")
     if card.outlying_above < 0:
         raise ValueError("outlying_above is a score above zero, or 0 for none")
+    _check_finite(card)
     confusion_of(card)
+
+
+def _check_finite(card: Card) -> None:
+    numbers = (*card.mean, *card.std, card.mpp_um, card.temperature, card.abstain_below, card.outlying_above)
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError("mean, std, mpp_um, temperature and limits are finite")
 
 
 MODEL = Kind(what="model", card=Card, check=_check, folder="", trained_by="marrowline train classifier")

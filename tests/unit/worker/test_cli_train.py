@@ -26,6 +26,7 @@ def run(*args: object) -> None:
         ('{"round": 3}', "a recipe has no round; it has average, batch"),
         ("[", "is not a recipe"),
         ("3", "is not a recipe"),
+        ("[]", "is not a recipe: it is no JSON object"),
         ('{"rounds": "three"}', "rounds: Input should be a valid integer"),
         ('{"shares": {"bccd": 0.5}}', "shares are numbers from 0 by the names of sets: wbcseg_d1_jiangxi"),
         ('{"peak_lr": -1}', "peak_lr and weight_decay not negative"),
@@ -106,3 +107,10 @@ def test_imagenet_weights_bring_their_normalisation(
     asked = asked_of_classifier(monkeypatch, *call, "--imagenet", folder)
     assert (asked.recipe.mean, asked.recipe.std) == (IMAGENET_MEAN, IMAGENET_STD)
     assert asked.begin.imagenet == (hub_cache() if folder == "cache" else Path("here"))
+
+
+def test_a_recipe_out_of_range_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "recipe.json").write_text('{"batch": 0}')
+    call = ("--arch", "vgg16", "--data", tmp_path, "--out", tmp_path / "x.safetensors")
+    with pytest.raises(BadRequestError, match=r"recipe\.json.*batch and patience are 1 or more"):
+        asked_of_classifier(monkeypatch, *call, "--recipe", tmp_path / "recipe.json")

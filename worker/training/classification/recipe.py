@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from worker.nets.hybrid import FULL
-from worker.training.classification.data import CROP_PX, MEAN, STD
+from worker.training.classification.data import CROP_PX, MEAN, STD, STORED_PX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +32,18 @@ class Recipe:
     patience: int = 12  # epochs without a better validation
     precision: Literal["float32", "bfloat16"] = "float32"  # of the products; weights and sums stay float32
     seed: int = 20261123
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for numbers that no training can be done with."""
+        if min(self.epochs, self.draws, self.batch, self.patience) < 1:
+            raise ValueError("epochs, draws, batch and patience are 1 or more")
+        if not 1 <= self.crop_px <= STORED_PX or min(self.input_px, self.early_px) < 1:
+            raise ValueError(f"crop_px lies between 1 and {STORED_PX}, input_px and early_px are 1 or more")
+        if not all(math.isfinite(value) for value in (*self.mean, *self.std)) or min(self.std) <= 0:
+            raise ValueError("mean and std are finite, std above zero")
+        if not (0 <= self.peak_lr < math.inf and 0 <= self.weight_decay < math.inf):
+            raise ValueError("peak_lr and weight_decay are finite and not negative")
+        if not (0 <= self.early_share <= 1 and 0 <= self.smoothing < 1 and 0 <= self.average < 1):
+            raise ValueError("early_share lies between 0 and 1, smoothing and average below 1")
+        if self.seed < 0:
+            raise ValueError("seed is not negative")
