@@ -14,14 +14,20 @@ from worker.training.classification.data import CropSet
 CELL, FIELD = "cell", "field"
 """What is called: each cell, or a whole picture by the mean of its cells' probabilities."""
 
+_BLASTS = ("lymphoblast", "blast_other")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A question to one data set. `marker` is the class whose presence in a crop's label makes it positive."""
+    """A question to one data set. `marker` is the class that is looked for; a lymphoblast stands for any blast.
+
+    A cell is positive whose label allows nothing else, and negative whose label rules it out; others are left out. A
+    field is labelled as a whole, weakly: each of its crops whose label allows the marker is positive.
+    """
 
     name: str  # also how the sources begin that show this set's patients, however often they were published
     asked: tuple[str, ...]  # the sources that are judged
-    positive: str = ""  # what a crop is called whose label allows `marker`; empty: crops are asked for their type
+    positive: str = ""  # what a crop with the marker is called; empty: crops are asked for their type
     negative: str = ""
     marker: str = ""
     unit: str = CELL
@@ -94,15 +100,15 @@ def chosen(names: Sequence[str]) -> tuple[Task, ...]:
 def asked(crops: CropSet, task: Task) -> CropSet:
     """Return the crops that the task is about, labelled by its classes, the negative one first.
 
-    Outliers are left out, and where types are asked for, labels of more than one. Raises BadRequestError for no crops.
+    Outliers are left out, and cells whose label does not tell their class. Raises BadRequestError for no crops.
     """
     own = crops.where(np.isin(crops.source, task.asked) & crops.allowed.any(axis=1))
-    if not task.marker:
-        own = own.where(own.allowed.sum(axis=1) == 1)
+    if task.unit == CELL:
+        own = own.where(_is_plain(own, task))
     if not len(own):
         raise BadRequestError(f"the data holds nothing for the task {task.name}: it asks {' or '.join(task.asked)}")
     if task.marker:
-        is_positive = own.allowed[:, own.classes.index(task.marker)]
+        is_positive = own.allowed[:, _looked_for(own, task)].any(axis=1)
         classes: tuple[str, ...] = (task.negative, task.positive)
         truth = is_positive.astype(np.int64)
     else:
@@ -110,6 +116,19 @@ def asked(crops: CropSet, task: Task) -> CropSet:
         classes = tuple(own.classes[n] for n in present)
         truth = np.searchsorted(present, own.allowed.argmax(axis=1))
     return replace(own, classes=classes, allowed=np.eye(len(classes), dtype=np.bool_)[truth])
+
+
+def _is_plain(crops: CropSet, task: Task) -> NDArray[np.bool_]:
+    """Return (N,) whose label tells the class of a cell."""
+    if not task.marker:
+        return np.asarray(crops.allowed.sum(axis=1) == 1)
+    looked_for = _looked_for(crops, task)
+    return np.asarray(~(crops.allowed[:, looked_for].any(axis=1) & crops.allowed[:, ~looked_for].any(axis=1)))
+
+
+def _looked_for(crops: CropSet, task: Task) -> NDArray[np.bool_]:
+    """Return (K,) which classes make a crop positive."""
+    return np.isin(crops.classes, _BLASTS if task.marker in _BLASTS else (task.marker,))
 
 
 def is_present(crops: CropSet, task: Task) -> bool:

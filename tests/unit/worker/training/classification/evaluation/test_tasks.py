@@ -48,6 +48,18 @@ def test_blasts_of_any_lineage_are_positive_and_outliers_left_out() -> None:
     assert _called(tasks.asked(discs(labels, source="matek_bone_marrow"), MATEK)) == ["blast", "other cell"]
 
 
+def test_a_cell_that_may_be_a_blast_or_not_is_left_out() -> None:
+    labels = [{C.LYMPHOCYTE, C.LYMPHOBLAST}, {C.BLAST_OTHER}, {C.IMMATURE_GRANULOCYTE, C.BLAST_OTHER}, {C.MONOCYTE}]
+    own = tasks.asked(discs([frozenset(label) for label in labels], source="matek"), MATEK)
+    assert own.picture.tolist() == ["matek/1", "matek/3"]
+    assert _called(own) == ["blast", "other cell"]
+
+
+def test_the_weak_labels_of_a_field_stay_as_they_are() -> None:
+    labels = [frozenset({C.LYMPHOBLAST, C.LYMPHOCYTE, C.SMUDGE}), LYMPHOCYTE]
+    assert _called(tasks.asked(discs(labels, source="taleqani_all"), TALEQANI)) == ["ALL", "benign"]
+
+
 def test_without_a_marker_cells_are_asked_for_their_type() -> None:
     own = tasks.asked(small_sets(), PBC)
     assert sorted(own.classes) == ["eosinophil", "lymphocyte", "plasma_cell"]
