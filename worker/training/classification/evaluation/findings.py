@@ -22,5 +22,18 @@ def against_singles(judged: Judged, protocol: str) -> str:
     )
 
 
+def beside_colour(judged: Judged, task: str) -> str:
+    """Return that the parallel hybrid, grouped, is not better than colour alone; empty unless the figures show that."""
+    for one in judged.comparisons:
+        if (one.task, one.protocol, one.first, one.second) == (task, "grouped", "hybrid", "colour"):
+            found = one.differences["balanced_accuracy"]
+            if found.low is not None and found.low <= 0:
+                return (
+                    "Grouped, by balanced accuracy, the hybrid is not surely better than colour alone: read the "
+                    "figures beside the colour-only baseline."
+                )
+    return ""
+
+
 def _named(chosen: list[Comparison]) -> str:
     return f" ({', '.join(f'{system(one.second)} on {one.task}' for one in chosen)})" if chosen else ""

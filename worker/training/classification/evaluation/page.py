@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from worker.training.classification.evaluation import paper_tables, reported, task_tables
 from worker.training.classification.evaluation.document import to_json
 from worker.training.classification.evaluation.drawing import Plot
-from worker.training.classification.evaluation.findings import against_singles
+from worker.training.classification.evaluation.findings import against_singles, beside_colour
 from worker.training.classification.evaluation.intervals import DRAWS
 from worker.training.classification.evaluation.judging import Judged, judge
 from worker.training.classification.evaluation.outcome import Outcome
@@ -87,7 +87,7 @@ def _section(judged: Judged, name: str, plots: list[Plot]) -> Section:
     return Section(
         name=name,
         title=task(name).title,
-        facts=_facts(name, held[0].outcome),
+        facts=(*_facts(name, held[0].outcome), *filter(None, [beside_colour(judged, name)])),
         figures=tuple(task_tables.figures(judged, name, protocol) for protocol in protocols),
         comparisons=tuple(table for table in compared if table),
         confusions=tuple(task_tables.confusion(one) for one in held),
@@ -96,16 +96,19 @@ def _section(judged: Judged, name: str, plots: list[Plot]) -> Section:
 
 
 def _facts(name: str, about: Outcome) -> tuple[str, ...]:
-    by_class = [
-        f"{label} {len(np.unique(about.unit[about.truth == index]))}" for index, label in enumerate(about.classes)
-    ]
+    by_class = [_counted(about, index, label) for index, label in enumerate(about.classes)]
     groups = len(np.unique(about.group))
     grouped = "image-level: nothing above the picture is known" if about.grouping == "image" else f"by {about.grouping}"
     positive = (
         f"positive ({task(name).positive_is}): {', '.join(about.positive)}" if about.positive else "no malignant class"
     )
-    counted = f"units: {', '.join(by_class)}; groups: {groups}, {grouped}; {positive}"
+    counted = f"units: {'; '.join(by_class)}; groups: {groups}, {grouped}; {positive}"
     return tuple(filter(None, (task(name).source, counted, task(name).caution)))
+
+
+def _counted(about: Outcome, index: int, label: str) -> str:
+    rows = about.truth == index
+    return f"{label} {len(np.unique(about.unit[rows]))} in {len(np.unique(about.group[rows]))} groups"
 
 
 def _markdown(report: Report, notes: Sequence[str]) -> str:

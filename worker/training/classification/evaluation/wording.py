@@ -32,7 +32,7 @@ class Task:
     title: str
     short: str  # for the heads of columns and panels
     source: str
-    caution: str
+    caution: str  # facts of the data set; what figures show is said where they are made
     positive_is: str = "malignant"
 
 
@@ -49,14 +49,14 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             title="ALL or benign",
             short="ALL / benign",
             source="Aria et al. 2021, doi 10.34740/KAGGLE/DSV/2175623: blood fields of Taleqani Hospital",
-            caution="Benign fields come from 8 groups, and colour alone tells the two apart almost as well as any "
-            "network: read the figures beside the colour-only baseline.",
+            caution="Fields are labelled as a whole, and no patient's name is known: runs of pictures stand for "
+            "patients.",
         ),
         "cnmc": Task(
             title="ALL blast or normal cell",
             short="ALL blast / normal",
             source="C-NMC 2019 (The Cancer Imaging Archive): single cells on black",
-            caution="36 cells of 18 patients: every figure is uncertain, as its interval says.",
+            caution="The publisher cut each cell out: nothing around it is known.",
         ),
         "matek": Task(
             title="blast or other marrow cell",
@@ -69,7 +69,8 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             short="eight normal types",
             source="Acevedo et al., Data in Brief 30 (2020): 105474: cells of normal blood",
             caution="No class is malignant: precision, recall, specificity, F1, AUC and average precision are macro "
-            "averages over the eight. Nothing above the picture is known; near duplicates are kept together.",
+            "averages over the types. No patient, smear or other group is stated: a group is a label and the file "
+            "number divided by 1,000 and rounded down, joined with other groups where these hold near duplicates.",
         ),
         "snam": Task(
             title="ALL or multiple myeloma",
