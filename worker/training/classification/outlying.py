@@ -20,8 +20,10 @@ from worker.training.classification.data import CropSet, is_drawn
 KEPT = 0.99
 """Share of the validation cells that is not to be outlying."""
 _AXES = 256
-_LEAST = 5
+LEAST = 5
 """A class of fewer training crops has no mean of its own."""
+_CLASSES = 2
+"""So many classes with a mean at least: what is far from one class alone says nothing."""
 
 _Array = NDArray[np.float64]
 
@@ -46,12 +48,12 @@ def fitted(seen: NDArray[np.float32], allowed: NDArray[np.bool_]) -> Outliers:
     """Return the statistics of (N, F) features whose (N, K) labels allow one class each.
 
     The covariance within classes is shrunk after Ledoit and Wolf (J Multivar Anal 2004;88:365), on the axes of the
-    largest variance. Raises ValueError when fewer than two classes have _LEAST rows.
+    largest variance. Raises ValueError when fewer than two classes have LEAST rows.
     """
     label = allowed.argmax(axis=1)
-    names = [k for k in np.unique(label) if (label == k).sum() >= _LEAST]
-    if len(names) < 2:
-        raise ValueError(f"statistics of outliers need two classes of {_LEAST} training crops each")
+    names = _well_shown(allowed)
+    if len(names) < _CLASSES:
+        raise ValueError(f"statistics of outliers need two classes of {LEAST} training crops each")
     rows = np.isin(label, names)
     unit, label = _unit(seen[rows]), label[rows]
     centre = unit.mean(axis=0)
@@ -61,6 +63,17 @@ def fitted(seen: NDArray[np.float32], allowed: NDArray[np.bool_]) -> Outliers:
     within, _ = ledoit_wolf(placed - means[np.searchsorted(names, label)], assume_centered=True)
     whiten = np.linalg.cholesky(np.linalg.inv(within))
     return Outliers(centre=_tensor(centre), projection=_tensor(axes @ whiten), means=_tensor(means @ whiten))
+
+
+def can_be_fitted(train: CropSet) -> bool:
+    """Tell whether `fit_outliers` has training crops enough."""
+    return len(_well_shown(_named(train).allowed)) >= _CLASSES
+
+
+def _well_shown(allowed: NDArray[np.bool_]) -> list[int]:
+    """Return the classes with LEAST rows of (N, K) labels that allow one class each."""
+    label = allowed.argmax(axis=1)
+    return [int(k) for k in np.unique(label) if (label == k).sum() >= LEAST]
 
 
 def _axes(centred: _Array) -> _Array:
@@ -77,7 +90,7 @@ def _left_out(seen: NDArray[np.float32], train: CropSet, held: torch.Tensor, val
     out = {}
     for source in np.unique(val.source[~is_drawn(val)]):
         other, tested = train.source != source, val.source == source
-        if other.all() or tested.all():
+        if other.all() or tested.all() or len(_well_shown(train.allowed[other])) < _CLASSES:
             continue
         without = fitted(seen[other], train.allowed[other])
         limit = _limit(without, held[torch.from_numpy(~tested)])

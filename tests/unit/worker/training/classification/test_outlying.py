@@ -7,7 +7,7 @@ from tests.support.crops import discs, one_of_each
 from tests.support.models import card_of
 from worker.nets.architectures import build, channels_of
 from worker.training.classification.data import CLASSES, joined
-from worker.training.classification.outlying import KEPT, fit_outliers, fitted
+from worker.training.classification.outlying import KEPT, can_be_fitted, fit_outliers, fitted
 
 WIDE, TALL = np.array([1.0, 0.0, 0.0, 0.2]), np.array([0.0, 1.0, 0.0, 0.2])
 
@@ -61,3 +61,16 @@ def test_the_limit_keeps_the_known_and_the_figures_say_what_a_new_source_has_to_
     assert outliers.centre.shape == (net.head.in_features,)
     assert card.figures["outlying"]["kept"] == KEPT
     assert card.figures["outlying"]["left_out"].keys() == {"first", "second"}
+
+
+def test_a_source_without_which_one_class_is_left_is_not_left_out() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        net = build("hybrid", channels_of("hybrid", 1 / 32), len(CLASSES))
+    whole = discs(one_of_each(6), source="whole", seed=3)
+    poor = discs(one_of_each(6)[:6], source="poor", seed=4)
+    known = joined([whole, poor])
+    assert can_be_fitted(whole)
+    assert not can_be_fitted(poor)
+    _, card = fit_outliers(net, known, known, card_of(net, CLASSES))
+    assert card.figures["outlying"]["left_out"].keys() == {"poor"}
