@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from worker.nets import segmenter_cards
 from worker.nets.card_files import Files
@@ -20,16 +21,18 @@ from worker.nets.device import chosen_device
 from worker.nets.packing import round_as_stored
 from worker.nets.registry import save
 from worker.training.classification import loop
-from worker.training.classification.begin import Begin, state_of, told
+from worker.training.classification.begin import Begin, State, digest_of, state_of, told
 from worker.training.classification.calibrate import calibrated
 from worker.training.classification.called import called
 from worker.training.classification.card_text import LIMITS, TERMS, model_card
 from worker.training.classification.confusion import with_confusion
 from worker.training.classification.cut import SEGMENTER, cut
-from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped, split
+from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped
 from worker.training.classification.figures import figures_of
 from worker.training.classification.outlying import fit_outliers
+from worker.training.classification.parts import checked_split
 from worker.training.classification.recipe import Recipe
+from worker.training.classification.settings import check_settings
 
 _VAL_PER_LABEL = 40
 
@@ -61,6 +64,7 @@ def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
     device, initial = chosen_device(training.device), state_of(training.begin, training.recipe)
     recipe = training.recipe
     training.work.mkdir(parents=True, exist_ok=True)
+    check_settings(training.work, _settings(training, initial))
     crops = cut(
         training.data,
         training.work / "crops.npz",
@@ -69,7 +73,7 @@ def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
         say=say,
         drawn=training.drawn,
     )
-    parts = split(crops, recipe.seed)
+    parts = checked_split(crops, recipe.seed)
     say(", ".join(f"{name}: {len(part)} crops" for name, part in parts.items()))
     val = capped(parts["val"], _VAL_PER_LABEL, recipe.seed)
     net = loop.fit(parts["train"], val, recipe, training.work / "state", initial=initial, device=str(device), say=say)
@@ -110,6 +114,19 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> 
     files = save(net, card, training.out.parent, outliers)
     training.out.with_suffix(".md").write_text(model_card(files.card), encoding="utf-8")
     return files
+
+
+def _settings(training: Training, initial: State | None) -> dict[str, Any]:
+    """Return what decides crops and state besides the recipe, which is kept with the state."""
+    segmenter = segmenter_cards.find(SEGMENTER).card
+    return {
+        "data": sorted(str(folder.resolve()) for folder in training.data),
+        "drawn": training.drawn,
+        "seed": training.recipe.seed,
+        "segmenter": segmenter.name,
+        "segmenter_sha256": segmenter.weights_sha256,
+        "begins_with": digest_of(initial),
+    }
 
 
 def _made(training: Training) -> str:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.support.crops import discs, one_of_each
+from tests.support.grained import grained
 from worker.cells.classify import classify
 from worker.errors import BadRequestError
 from worker.nets.architectures import channels_of
@@ -26,7 +27,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the weights of one tiny training on made-up crops."""
     folder = tmp_path_factory.mktemp("trained")
     outliers = [frozenset()] * 6  # type: list[frozenset[object]]
-    crops = joined([discs([*one_of_each(12), *outliers]), discs(one_of_each(12), source="drawn_cells")])  # type: ignore[list-item]
+    crops = joined(
+        [grained(discs([*one_of_each(12), *outliers])), discs(one_of_each(12), source="drawn_cells")]  # type: ignore[list-item]
+    )
     (folder / "work").mkdir()
     store(crops, folder / "work" / "crops.npz")
     fit.train_classifier(_training(folder), print)
@@ -90,6 +93,12 @@ def test_weights_of_another_network_are_not_begun_with(trained: Path) -> None:
     training = replace(_training(trained), begin=Begin(files=(trained / "tiny-trained.safetensors",)), recipe=other)
     with pytest.raises(BadRequestError, match="is a hybrid of 13 classes"):
         fit.train_classifier(training, print)
+
+
+def test_a_work_folder_is_not_gone_on_with_for_another_training(trained: Path) -> None:
+    for other in (replace(_training(trained), drawn=False), replace(_training(trained), data=(trained.parent,))):
+        with pytest.raises(BadRequestError, match="holds a training of something else"):
+            fit.train_classifier(other, print)
 
 
 def _training(folder: Path) -> fit.Training:
