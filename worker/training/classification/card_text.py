@@ -7,21 +7,6 @@ from typing import Any
 
 from worker.nets.cards import Card
 
-LIMITS = (
-    "Research use only, not for diagnostic procedures. Trained on small public sets in which a class often comes from "
-    "one laboratory only. Lymphoblast labels of photographed cells are mostly weak (whole fields known to be ALL); no "
-    "photographed smudge cells; blast_other as a class of its own was seen in drawings only, photographed blasts of "
-    "unknown lineage are trained and scored as lymphoblast or blast_other together. Plasma cells come nearly all from "
-    "one set of myeloma marrows. Morphology establishes neither lineage nor clonality. No patient-level accuracy was "
-    "measured."
-)
-TERMS = (
-    "Trained with SegPC-2021 (CC BY-NC-SA 4.0), Taleqani ALL (credit Aria et al. 2021), C-NMC 2019 (CC BY 3.0), Matek "
-    "et al. 2021 (CC BY 4.0), PBC Acevedo et al. 2020 (CC BY 4.0), white-cell sets of Zheng et al. 2018, marrow "
-    "teaching crops of unstated terms, and BM-GRAZ (non-commercial) as outliers: the weights may be used for "
-    "non-commercial purposes only and are shared under CC BY-NC-SA 4.0."
-)
-
 
 def model_card(card: Card) -> str:
     """Return the model card as Markdown."""

@@ -24,13 +24,14 @@ from worker.training.classification import loop
 from worker.training.classification.begin import Begin, State, digest_of, state_of, told
 from worker.training.classification.calibrate import calibrated
 from worker.training.classification.called import called
-from worker.training.classification.card_text import LIMITS, TERMS, model_card
+from worker.training.classification.card_text import model_card
 from worker.training.classification.confusion import with_confusion
 from worker.training.classification.cut import SEGMENTER, cut
-from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped
+from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped, joined
 from worker.training.classification.figures import figures_of
 from worker.training.classification.outlying import fit_outliers
 from worker.training.classification.parts import checked_split
+from worker.training.classification.provenance import limits_of, terms_of
 from worker.training.classification.recipe import Recipe
 from worker.training.classification.settings import check_settings
 
@@ -99,7 +100,7 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> 
         mean=recipe.mean,
         std=recipe.std,
         seed=recipe.seed,
-        terms=TERMS,
+        terms=terms_of(joined(list(parts.values()))),
     )
     round_as_stored(net, card.stored)
     card = calibrated(net, parts["val"], card)
@@ -109,7 +110,7 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> 
         card,
         data={name: _counts(part) for name, part in parts.items()},
         figures={**card.figures, **figures_of(partial(called, net, card=card, outliers=outliers), parts)},
-        limits=" ".join(filter(None, (LIMITS, _made(training), training.note))),
+        limits=" ".join(filter(None, (limits_of(parts["train"]), _made(training), training.note))),
     )
     files = save(net, card, training.out.parent, outliers)
     training.out.with_suffix(".md").write_text(model_card(files.card), encoding="utf-8")
