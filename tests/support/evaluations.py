@@ -9,6 +9,7 @@ import numpy as np
 
 from db.records import CellClass as C
 from tests.support.crops import discs, one_of_each
+from tests.support.grained import grained
 from worker.training.classification.data import CropSet, joined, store
 from worker.training.classification.evaluation.jobs import Evaluation
 from worker.training.classification.evaluation.profiles import CPU, Profile
@@ -38,13 +39,12 @@ def small_sets() -> CropSet:
     """Return cells of three types in single groups, and fields of two cells that show blasts or lymphocytes."""
     fields = discs([BLAST, BLAST] * 12 + [LYMPHOCYTE, LYMPHOCYTE] * 12, source="taleqani_all", per_group=4, seed=2)
     of_pairs = np.array([f"taleqani_all/{n // 2}" for n in range(len(fields))], dtype=np.str_)
-    return joined(
-        [
-            discs(one_of_each(12), source="pbc_normal_wbc", per_group=1, seed=3),
-            replace(fields, picture=of_pairs),
-            discs(one_of_each(6), source="wbcseg_d1_jiangxi", seed=4),
-        ]
-    )
+    sets = [
+        discs(one_of_each(12), source="pbc_normal_wbc", per_group=1, seed=3),
+        replace(fields, picture=of_pairs),
+        discs(one_of_each(6), source="wbcseg_d1_jiangxi", seed=4),
+    ]
+    return grained(joined(sets))
 
 
 def begun(out: Path) -> Evaluation:
