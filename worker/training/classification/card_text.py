@@ -10,7 +10,15 @@ from worker.nets.cards import Card
 
 def model_card(card: Card) -> str:
     """Return the model card as Markdown."""
-    lines = [
+    figures = [line for name in ("photographed", "drawn") for line in _section_of(card, name)]
+    protocols = _protocols(card.figures["protocols"]) if "protocols" in card.figures else []
+    lines = [*_head(card), *figures, *_certainty(card.figures), *_beside(card.figures), *protocols, *_crops(card)]
+    return "\n".join(lines) + "\n"
+
+
+def _head(card: Card) -> list[str]:
+    """Return what the model is, what it is not for, and under which terms it stands."""
+    return [
         f"# {card.name}, version {card.version} ({card.created})",
         "",
         "**Research use only, not for diagnostic procedures.**",
@@ -36,29 +44,31 @@ def model_card(card: Card) -> str:
         "Crops near-duplicate or of one field stay in one part. Partial labels are scored on the sum of their classes.",
         "",
     ]
-    for name in ("photographed", "drawn"):
-        lines += _section(name, card.figures[name]) if name in card.figures else []
-    lines += _certainty(card.figures)
-    baseline = card.figures["colour_only_baseline_balanced_accuracy"]
-    lines += [
+
+
+def _section_of(card: Card, name: str) -> list[str]:
+    return _section(name, card.figures[name]) if name in card.figures else []
+
+
+def _beside(figures: Mapping[str, Any]) -> list[str]:
+    """Return what colour alone reaches, and what becomes of outliers."""
+    baseline = figures["colour_only_baseline_balanced_accuracy"]
+    lines = [
         f"A logistic regression on nine colour numbers, no morphology, reaches {baseline} on the photographed crops."
     ]
-    if "outliers_abstained" in card.figures:
-        outliers = card.figures["outliers_abstained"]
+    if "outliers_abstained" in figures:
+        outliers = figures["outliers_abstained"]
         lines += [f"Outliers (tissue section, macrophages, unidentifiable cells) abstained: {outliers}."]
-    lines.append("")
-    if "protocols" in card.figures:
-        lines += _protocols(card.figures["protocols"])
-    lines += [
-        "## Crops",
-        "| source | train | val | test |",
-        "|---|---|---|---|",
-    ]
+    return [*lines, ""]
+
+
+def _crops(card: Card) -> list[str]:
+    """Return how many crops of each source are in which part."""
     names = sorted({source for part in card.data.values() for source in part})
-    lines += [
+    rows = [
         f"| {s} | " + " | ".join(str(card.data[p].get(s, 0)) for p in ("train", "val", "test")) + " |" for s in names
     ]
-    return "\n".join(lines) + "\n"
+    return ["## Crops", "| source | train | val | test |", "|---|---|---|---|", *rows]
 
 
 def _certainty(figures: Mapping[str, Any]) -> list[str]:

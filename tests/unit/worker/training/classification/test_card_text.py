@@ -1,0 +1,16 @@
+from pathlib import Path
+
+import pytest
+
+from worker.nets import card_files
+from worker.nets.card_files import read_card
+from worker.nets.cards import MODEL
+from worker.training.classification.card_text import model_card
+
+WEIGHTS = Path(card_files.__file__).parent / "weights"
+
+
+@pytest.mark.parametrize("name", ["hybrid-2026-11", "hybrid-2026-11-quarter"])
+def test_the_cards_that_are_shipped_read_as_they_did(name: str) -> None:
+    card = read_card(MODEL, WEIGHTS / f"{name}.json")
+    assert model_card(card) == (WEIGHTS / f"{name}.md").read_text(encoding="utf-8")
