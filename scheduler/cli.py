@@ -46,6 +46,7 @@ _FOREIGN_HELP = {
     "areas": "Draw where cells would be counted on slides and fields, and why not elsewhere.",
     "bench": "Speed, beside its limit and its alternatives, in one run.",
     "classify": "Call the cell in each picture of one cell, as a table.",
+    "evaluate": "Compare networks on data sets, each under the paper's protocol and by group.",
     "predict": "Tell for single fields whether they show signs of ALL or MM, by which cells and rules.",
     "segment": "Find the nucleated cells of pictures and write them as label masks.",
     "train": "Make weights, with the cards that say what they are.",
