@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worker.cells.preprocess import Pixels, resized, to_input, turned
+from worker.cells.preprocess import Pixels, prepare, resized, to_input, turned
+from worker.nets.cards import Colour, Denoise
 from worker.nets.registry import Model
 
 
@@ -49,7 +50,10 @@ def classify(crops: Pixels, model: Model, *, batch: int = 64) -> Calls:
 def features(crops: Pixels, model: Model) -> torch.Tensor:
     """Return the (N, F) features, on the model's device, of crops as `classify` takes them: one forward pass."""
     card = model.card
-    values = torch.from_numpy(to_input(resized(crops, card.input_px or card.crop_px), card.mean, card.std))
+    shown = prepare(
+        resized(crops, card.input_px or card.crop_px), colour=Colour(card.colour), denoise=Denoise(card.denoise)
+    )
+    values = torch.from_numpy(to_input(shown, card.mean, card.std))
     with torch.inference_mode():
         return model.net.features(values.to(model.device).contiguous(memory_format=torch.channels_last))
 

@@ -7,29 +7,14 @@ normalisation. Which options a model wants is written on its card.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.nets.cards import Colour, Denoise
+
 Pixels = NDArray[np.uint8]
-
-
-class Colour(StrEnum):
-    """The colour space that a network sees."""
-
-    RGB = "rgb"
-    LAB = "lab"  # CIE L*a*b*, D65, as OpenCV scales it to 8 bits
-    HSV = "hsv"  # hue in 0..179
-
-
-class Denoise(StrEnum):
-    """The noise filter before the colour conversion."""
-
-    NONE = "none"
-    MEDIAN = "median"  # 3 x 3
-    GAUSSIAN = "gaussian"  # 3 x 3
 
 
 def rescale(image_rgb: Pixels, from_mpp_um: float, to_mpp_um: float) -> Pixels:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,22 @@ FLOAT16, INT8 = "float16", "int8"
 NO_STAIN_NORM, STAIN_ANCHORS = "none", "anchors-2026-11"
 """What a card may say of stain normalisation; a changed method or reference gets another name."""
 _PREPROCESS = ("arch", "channels", "mpp_um", "crop_px", "mean", "std", "temperature", "abstain_below")
+
+
+class Colour(StrEnum):
+    """The colour space that a network sees."""
+
+    RGB = "rgb"
+    LAB = "lab"  # CIE L*a*b*, D65, as OpenCV scales it to 8 bits
+    HSV = "hsv"  # hue in 0..179
+
+
+class Denoise(StrEnum):
+    """The noise filter before the colour conversion."""
+
+    NONE = "none"
+    MEDIAN = "median"  # 3 x 3
+    GAUSSIAN = "gaussian"  # 3 x 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +59,9 @@ class Card:
     mpp_um: float  # of the working plane
     crop_px: int  # side of the square that is cut out around a nucleus
     input_px: int = 0  # side that it is brought to for the network; crop_px when 0
-    mean: tuple[float, float, float]  # of RGB / 255
+    colour: str = Colour.RGB  # what the network sees crops in
+    denoise: str = Denoise.NONE  # the filter before that
+    mean: tuple[float, float, float]  # of the three channels / 255
     std: tuple[float, float, float]
     stain_norm: str = NO_STAIN_NORM  # what brings crops to a reference stain (worker/cells/stain_norm.py)
     turns: int = 1  # turned and mirrored copies of a crop whose probabilities are averaged
@@ -100,6 +119,8 @@ def version_of(card: Card) -> ModelVersion:
     # Versions registered before there was a choice carry no such key, and what is registered never changes.
     chosen = [] if card.stain_norm == NO_STAIN_NORM else ["stain_norm"]
     chosen += ["input_px"] if card.input_px else []
+    chosen += ["colour"] if card.colour != Colour.RGB else []
+    chosen += ["denoise"] if card.denoise != Denoise.NONE else []
     chosen += ["turns"] if card.turns != 1 else []
     chosen += ["outlying_above"] if card.outlying_above else []
     chosen += ["segmenter", "segmenter_sha256"] if card.segmenter else []
@@ -136,18 +157,25 @@ def _check(card: Card) -> None:
         raise ValueError("mean and std need three values each, std above zero")
     if card.stored not in (FLOAT16, INT8):
         raise ValueError(f"stored is {FLOAT16!r} or {INT8!r}, not {card.stored!r}")
+    if min(card.mpp_um, card.crop_px, card.temperature) <= 0 or not 0 <= card.abstain_below <= 1:
+        raise ValueError("mpp_um, crop_px and temperature must be positive, abstain_below in 0..1")
+    if card.outlying_above < 0:
+        raise ValueError("outlying_above is a score above zero, or 0 for none")
+    _check_finite(card)
+    _check_look(card)
+    confusion_of(card)
+
+
+def _check_look(card: Card) -> None:
+    """Check what crops are made into before the network sees them."""
+    if card.colour not in set(Colour) or card.denoise not in set(Denoise):
+        raise ValueError(f"colour is one of {', '.join(Colour)}, denoise one of {', '.join(Denoise)}")
     if card.stain_norm not in (NO_STAIN_NORM, STAIN_ANCHORS):
         raise ValueError(f"stain_norm is {NO_STAIN_NORM!r} or {STAIN_ANCHORS!r}, not {card.stain_norm!r}")
     if card.input_px < 0:
         raise ValueError("input_px is a side in pixels, or 0 for crop_px")
-    if min(card.mpp_um, card.crop_px, card.temperature) <= 0 or not 0 <= card.abstain_below <= 1:
-        raise ValueError("mpp_um, crop_px and temperature must be positive, abstain_below in 0..1")
     if not 1 <= card.turns <= 8:
         raise ValueError("turns is the number of copies of a crop, 1 to 8")
-    if card.outlying_above < 0:
-        raise ValueError("outlying_above is a score above zero, or 0 for none")
-    _check_finite(card)
-    confusion_of(card)
 
 
 def _check_finite(card: Card) -> None:

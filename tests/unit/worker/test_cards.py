@@ -105,7 +105,7 @@ def test_altered_weights_are_not_described(tmp_path: Path) -> None:
         ({"stain_norm": "macenko"}, "stain_norm"),
         ({"stored": "float8"}, "float16"),
         ({"crop_px": "wide"}, "not a model card"),
-        ({"colour": "rgb"}, "unknown fields colour"),
+        ({"hue": "red"}, "unknown fields hue"),
     ],
 )
 def test_a_card_that_makes_no_sense_is_refused(
@@ -187,6 +187,8 @@ def test_a_confusion_goes_from_the_card_to_the_model_version(tmp_path: Path) -> 
         {"abstain_below": float("nan")},
         {"mean": (float("nan"), 0.5, 0.5)},
         {"turns": 0},
+        {"colour": "cmyk"},
+        {"denoise": "bilateral"},
         {"turns": 9},
     ],
 )
@@ -200,3 +202,9 @@ def test_a_limit_for_outlying_cells_decides_calls_and_is_registered() -> None:
     assert "outlying_above" not in version_of(_card()).preprocess
     assert version_of(_card(turns=4)).preprocess["turns"] == 4
     assert "turns" not in version_of(_card()).preprocess
+
+
+def test_colour_and_filter_are_registered_where_a_model_asks_for_them() -> None:
+    preprocess = version_of(_card(colour="lab", denoise="median")).preprocess
+    assert (preprocess["colour"], preprocess["denoise"]) == ("lab", "median")
+    assert not {"colour", "denoise"} & version_of(_card()).preprocess.keys()

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from tests.support.models import write_tiny_model
 from worker.cells.classify import classify, features
+from worker.cells.preprocess import prepare
+from worker.nets.cards import Colour, Denoise
 from worker.nets.outliers import Outliers
 from worker.nets.registry import Model, load
 
@@ -66,6 +68,19 @@ def test_a_call_of_two_copies_is_the_mean_of_both(model: Model) -> None:
     both = [classify(one, model).probabilities for one in (crops, np.ascontiguousarray(crops[:, ::-1, ::-1]))]
     two = replace(model, card=replace(model.card, turns=2))
     np.testing.assert_allclose(classify(crops, two).probabilities, sum(both) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("colour", "denoise"), [("lab", "none"), ("hsv", "none"), ("rgb", "median"), ("rgb", "gaussian"), ("lab", "median")]
+)
+def test_a_network_sees_the_colours_and_the_filter_that_its_card_asks_for(
+    model: Model, colour: str, denoise: str
+) -> None:
+    crops = _crops(2)
+    shown = prepare(crops, colour=Colour(colour), denoise=Denoise(denoise))
+    other = replace(model, card=replace(model.card, colour=colour, denoise=denoise))
+    assert (classify(crops, other).probabilities == classify(shown, model).probabilities).all()
+    assert (classify(crops, other).probabilities != classify(crops, model).probabilities).any()
 
 
 def test_no_crops_give_no_calls(model: Model) -> None:

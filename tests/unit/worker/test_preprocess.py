@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from worker.cells import preprocess
-from worker.cells.preprocess import Colour, Denoise, Pixels
+from worker.cells.preprocess import Pixels
+from worker.nets.cards import Colour, Denoise
 
 
 def noise(height: int, width: int, seed: int = 7) -> Pixels:

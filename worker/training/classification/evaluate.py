@@ -13,7 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from worker.cells.preprocess import resized, to_input
+from worker.cells.preprocess import prepare, resized, to_input
+from worker.nets.cards import Colour, Denoise
 from worker.training.augment import centred
 from worker.training.classification.data import CLASSES, CROP_PX, MEAN, STD, CropSet, key
 
@@ -32,6 +33,8 @@ def probabilities(
     temperature: float = 1.0,
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
+    colour: Colour = Colour.RGB,
+    denoise: Denoise = Denoise.NONE,
     precision: str = "float32",
 ) -> Probabilities:
     """Return (N, K) probabilities of the crops' middle `crop_px`, shown at `input_px`, as inference computes them.
@@ -43,7 +46,8 @@ def probabilities(
     parts = [np.empty((0, len(crops.classes)), dtype=np.float32)]
     for start in range(0, len(crops), _BATCH):
         middles = np.stack([centred(p, crop_px) for p in crops.pixels[start : start + _BATCH]])
-        values = torch.from_numpy(to_input(resized(middles, input_px), mean, std)).to(device)
+        shown = prepare(resized(middles, input_px), colour=colour, denoise=denoise)
+        values = torch.from_numpy(to_input(shown, mean, std)).to(device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             logits = net(values.contiguous(memory_format=torch.channels_last))
         parts.append(torch.softmax(logits.float() / temperature, dim=1).cpu().numpy())

@@ -97,6 +97,8 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> 
         crop_px=recipe.crop_px,
         input_px=recipe.input_px,
         turns=training.turns,
+        colour=recipe.colour,
+        denoise=recipe.denoise,
         mean=recipe.mean,
         std=recipe.std,
         seed=recipe.seed,

@@ -85,6 +85,8 @@ def _epoch(
         crop_px=recipe.crop_px,
         mean=recipe.mean,
         std=recipe.std,
+        colour=recipe.colour,
+        denoise=recipe.denoise,
         precision=recipe.precision,
     )
     score = balanced_accuracy(found, val)

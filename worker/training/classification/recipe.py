@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from worker.nets.cards import Colour, Denoise
 from worker.nets.hybrid import FULL
 from worker.training.classification.data import CROP_PX, MEAN, STD, STORED_PX
 
@@ -19,7 +20,9 @@ class Recipe:
     crop_px: int = CROP_PX  # side of what is seen of a crop
     input_px: int = 64  # what that is brought to
     early_px: int = 48  # the same in the first epochs, for speed
-    mean: tuple[float, float, float] = MEAN  # of RGB / 255, taken off
+    colour: Colour = Colour.RGB  # what crops are converted to; mean and std are then of its channels
+    denoise: Denoise = Denoise.NONE  # the filter before that
+    mean: tuple[float, float, float] = MEAN  # of the three channels / 255, taken off
     std: tuple[float, float, float] = STD  # and divided by
     early_share: float = 0.6  # of the epochs
     epochs: int = 34

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from worker.cells.preprocess import resized, to_input
+from worker.cells.preprocess import prepare, resized, to_input
 from worker.training.augment import augmented
 from worker.training.classification.data import CropSet, is_drawn
 from worker.training.classification.recipe import Recipe
@@ -77,4 +77,5 @@ def _made(
         augment(crops.pixels[row], crops.pixels[other], recipe.crop_px, rng)
         for row, other in zip(rows, contexts, strict=True)
     ]
-    return to_input(resized(np.stack(pixels), input_px), recipe.mean, recipe.std), crops.allowed[rows]
+    shown = prepare(resized(np.stack(pixels), input_px), colour=recipe.colour, denoise=recipe.denoise)
+    return to_input(shown, recipe.mean, recipe.std), crops.allowed[rows]

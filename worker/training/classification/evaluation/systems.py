@@ -51,6 +51,8 @@ def seen_turned(net: Classifier, crops: CropSet, recipe: Recipe, turns: int) -> 
             crop_px=recipe.crop_px,
             mean=recipe.mean,
             std=recipe.std,
+            colour=recipe.colour,
+            denoise=recipe.denoise,
             precision=recipe.precision,
         )
     return np.asarray(total / turns, dtype=np.float32)
