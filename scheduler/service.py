@@ -20,7 +20,8 @@ from db.records import Decide
 from db.session import make_engine
 from scheduler.config import SchedulerSettings
 from scheduler.doorbell import CeleryDoorbell, Doorbell
-from scheduler.events import EventSource, Listing
+from scheduler.events.listing import Listing
+from scheduler.events.source import EventSource
 from scheduler.registration import Door, check_settings, told
 from scheduler.sweep import LEAST_WAITING, SweepReport, forget_workers, sweep
 from worker import queues
