@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db import facts as known_facts
 from db import runs
+from db.faultpoints import faultpoint
 from db.records import Decide
 from db.session import sqlstate, transact
 from db.slide_files import register_set
@@ -91,9 +92,12 @@ def take_in(door: Door, key: str, *, modified: datetime | None = None) -> TakenI
     def work(conn: Connection) -> int | None:
         run_id = runs.register(conn, obj, facts, defaults, door.decide)
         restarted = known_facts.restate(conn, obj, facts, defaults, door.decide)
+        faultpoint("slide.registering")
         return restarted if restarted is not None else run_id
 
-    return TakenIn(run_id=transact(door.engine, work, patience_s=PATIENCE_S))
+    run_id = transact(door.engine, work, patience_s=PATIENCE_S)
+    faultpoint("slide.registered")
+    return TakenIn(run_id=run_id)
 
 
 def _take_in_set(door: Door, key: str, listed: datetime | None) -> TakenIn:

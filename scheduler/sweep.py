@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from db import runs, workers
+from db.faultpoints import faultpoint
 from db.records import Decide
 from db.session import transact, transaction
 from scheduler.doorbell import Doorbell
@@ -43,7 +44,9 @@ def sweep(engine: Engine, bell: Doorbell, decide: Decide) -> SweepReport:
         budget = budget_for(workers.live(conn))
         waiting = bell.waiting(budget)
         due = runs.due(conn, budget - len(waiting), waiting) if len(waiting) < budget else []
+        faultpoint("sweep.due")
         rung = bell.ring(due)
+        faultpoint("sweep.rung")
     return SweepReport(expired=expired, waiting=len(waiting), rung=rung)
 
 
