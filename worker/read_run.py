@@ -192,8 +192,8 @@ def _write(claim: Claim, bench: Bench, heart: Heartbeat, reader: SlideReader, pl
     defects = batches.defects(bench.engine, claim) if written else 0
     with closing(pipeline.read_slide(reader, plan, model, skip=written, defects=defects)) as read:
         for batch in read:
-            faultpoint("batch.read")
             heart.check()
+            faultpoint("batch.read")
             batches.write_batch(bench.engine, claim, batch)
             faultpoint("batch.written")
             if bench.stopping():
