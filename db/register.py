@@ -167,6 +167,7 @@ def slide_values(conn: Connection, obj: StoredObject, facts: SlideFacts, default
         "stain": facts.stain,
         "declared_mpp_um": facts.mpp_um,
         "preparation": facts.preparation,
+        "urgent": facts.urgent,
         "taken_at": facts.taken_at,
     }
 

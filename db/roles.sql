@@ -29,6 +29,8 @@ GRANT INSERT, UPDATE ON lab, patient, slide, slide_file, model_version, active_m
   TO marrowline_scheduler;
 GRANT INSERT ON verdict_history, correction TO marrowline_scheduler;
 GRANT DELETE ON event_inbox, worker TO marrowline_scheduler;
+GRANT INSERT, UPDATE ON upload_status TO marrowline_scheduler;
+GRANT DELETE ON status_due TO marrowline_scheduler;
 
 GRANT SELECT ON lab, model_version, active_model, slide, slide_file, run, run_count, batch, cell, outline, area,
   tile_defect, correction, verdict, worker TO marrowline_worker;

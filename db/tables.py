@@ -101,6 +101,7 @@ slide = Table(
     Column("stain", Text),
     Column("declared_mpp_um", Double),
     Column("preparation", Text),
+    Column("urgent", Boolean, nullable=False, server_default=text("false")),  # as the lab says: read before others
     moment("taken_at", default=False),
     moment("registered_at"),
     moment("seen_at"),

@@ -14,7 +14,7 @@ from db import migrate, schema_facts
 from db.schema_facts import metadata
 from db.session import make_engine, transaction
 from tests.support.postgres import Server
-from tests.support.rows import MODEL, add_slide, use_model
+from tests.support.rows import MODEL, add, add_slide, stored, use_model
 
 _COLUMNS = """
     SELECT table_name, column_name, data_type, udt_name, is_nullable, column_default, is_identity
@@ -129,6 +129,24 @@ def test_downgrade_refuses_to_lose_what_is_known_of_a_reading(lab: Engine, fact:
     with pytest.raises(RuntimeError, match="holds values"):
         migrate.downgrade(lab, "0001")
     assert migrate.check(lab) == []
+
+
+def test_downgrade_refuses_to_lose_that_a_slide_is_urgent(lab: Engine) -> None:
+    with transaction(lab) as conn:
+        add(conn, stored(), urgent=True)
+    with pytest.raises(RuntimeError, match="holds values"):
+        migrate.downgrade(lab, "0004")
+    assert migrate.check(lab) == []
+
+
+def test_slides_of_an_older_database_are_kept_and_told_of(lab: Engine) -> None:
+    add_slide(lab)
+    migrate.downgrade(lab, "0003")
+    migrate.upgrade(lab)
+    assert migrate.check(lab) == []
+    with transaction(lab) as conn:
+        told = conn.exec_driver_sql("SELECT slide_id, urgent FROM status_due JOIN slide ON slide.id = slide_id").all()
+    assert [tuple(row) for row in told] == [(1, False)]
 
 
 def test_one_step_down_keeps_every_row(lab: Engine) -> None:

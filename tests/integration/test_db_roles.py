@@ -16,23 +16,26 @@ from tests.support.rows import DEFAULTS, MODEL, batch, decide, execute, plan, sc
 TABLES = (
     "lab", "model_version", "active_model", "patient", "slide", "slide_file", "run", "run_count", "transition",
     "verdict", "verdict_history", "worker", "event_inbox", "batch", "cell", "outline", "area", "tile_defect",
-    "correction",
+    "correction", "status_due", "upload_status",
 )  # fmt: skip
 MAY: dict[str, dict[str, set[str]]] = {
     "marrowline_scheduler": {
         "SELECT": set(TABLES),
         "INSERT": {
             "lab", "patient", "slide", "slide_file", "model_version", "active_model", "run", "event_inbox", "verdict",
-            "verdict_history", "correction",
+            "verdict_history", "correction", "upload_status",
         },
         "UPDATE": {
             "lab", "patient", "slide", "slide_file", "model_version", "active_model", "run", "event_inbox", "verdict",
+            "upload_status",
         },
-        "DELETE": {"event_inbox", "worker"},
+        "DELETE": {"event_inbox", "worker", "status_due"},
         "TRUNCATE": set(),
     },
     "marrowline_worker": {
-        "SELECT": set(TABLES) - {"patient", "transition", "verdict_history", "event_inbox"},
+        "SELECT": set(TABLES) - {
+            "patient", "transition", "verdict_history", "event_inbox", "status_due", "upload_status",
+        },
         "INSERT": {
             "batch", "cell", "outline", "area", "tile_defect", "run_count", "verdict", "verdict_history", "worker",
         },

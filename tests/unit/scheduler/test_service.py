@@ -25,11 +25,14 @@ from worker.store_folder import FolderStore
 class SilentBell:
     """A doorbell that nobody hears."""
 
-    def ring(self, run_ids: Collection[int]) -> int:
+    def ring(self, run_ids: Collection[int], *, urgent: bool = False) -> int:  # noqa: ARG002 - as below
         return len(run_ids)
 
     def waiting(self, limit: int) -> set[int]:  # noqa: ARG002 - the doorbell's interface
         return set()
+
+    def take_back(self, count: int) -> int:  # noqa: ARG002 - as above
+        return 0
 
 
 @dataclass
