@@ -32,6 +32,8 @@ class SchedulerSettings(BaseSettings):
     set_quiet_s: float = Field(default=60.0, ge=0)
     """How long the files of a DICOM series must stay the same until all are taken to have arrived."""
     max_attempts: int = Field(default=5, gt=0)
+    sqs_url: str = Field(default="", pattern=r"^$|^https?://[^\s/]+/\S+$")
+    """Address of the SQS queue that the bucket's events go to; empty: none."""
 
 
 class HomeSettings(BaseSettings):
