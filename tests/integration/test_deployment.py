@@ -108,7 +108,7 @@ def test_the_logins_can_do_their_work(login: Login) -> None:
         ("worker", "CREATE TABLE mine (x int)"),
         ("scheduler", "DELETE FROM slide"),
         ("scheduler", "DROP TABLE run"),
-        ("report", "SELECT 1 FROM patient"),
+        ("report", "SELECT 1 FROM public.patient"),
     ],
 )
 def test_the_logins_can_do_no_more(login: Login, user: str, statement: str) -> None:
