@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, PrimaryKeyConstraint, Table, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, PrimaryKeyConstraint, Table, Text, text
 
 from db.columns import count, metadata, moment, own_id, words
 
@@ -31,10 +31,8 @@ upload_status = Table(
     Column("state", Text),
     Column("digest", Text),  # of the document that was written last
     moment("written_at", default=False),
-    Column("refusal", Text),  # why the object was refused, last
-    Column("refused_modified", DateTime(timezone=True)),  # when the object or sidecar that was refused was changed
+    Column("refusal", Text),  # why the object as it lies there now was not taken in
     PrimaryKeyConstraint("bucket", "key"),
     CheckConstraint("written >= 0 AND written <= wanted", name="written"),
-    CheckConstraint("(refusal IS NULL) = (refused_modified IS NULL)", name="refusal"),
     Index("ix_upload_status_due", "next_at", postgresql_where=text("written < wanted")),
 )

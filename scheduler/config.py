@@ -32,6 +32,10 @@ class SchedulerSettings(BaseSettings):
     set_quiet_s: float = Field(default=60.0, ge=0)
     """How long the files of a DICOM series must stay the same until all are taken to have arrived."""
     max_attempts: int = Field(default=5, gt=0)
+    status_files: bool = True
+    """Whether `<key>.status.json` is written beside each upload; needs the right to write to the bucket."""
+    status_s: float = Field(default=5.0, gt=0)
+    """How often it is looked for statuses that changed."""
     sqs_url: str = Field(default="", pattern=r"^$|^https?://[^\s/]+/\S+$")
     """Address of the SQS queue that the bucket's events go to; empty: none."""
 

@@ -206,7 +206,8 @@ class _Comparison:
         if listed is not None and (listed.etag, listed.size) != (known.etag, known.size):
             return False
         sidecar_is_old = change.sidecar is None or change.sidecar.last_modified < known.last_modified
-        return sidecar_is_old and (listed is None or listed.last_modified <= known.last_modified)
+        as_old = sidecar_is_old and (listed is None or listed.last_modified <= known.last_modified)
+        return as_old and refusal is None  # what was refused is not there any more: the lab is to be told
 
     def _due(self, run_id: int) -> None:
         log.info("registered", run_id=run_id)

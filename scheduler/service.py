@@ -23,6 +23,7 @@ from scheduler.doorbell import CeleryDoorbell, Doorbell
 from scheduler.events.source import EventSource
 from scheduler.events.sources import default_sources
 from scheduler.registration import Door, check_settings, told
+from scheduler.status import Desk, tell_labs
 from scheduler.sweep import LEAST_WAITING, SweepReport, forget_workers, sweep
 from worker import queues
 from worker.config import QueueSettings, StoreSettings
@@ -90,7 +91,17 @@ def serve(line: Line, stop: threading.Event, *, sources: Sequence[EventSource] |
     duties.append(
         _Duty(name="sweep", work=lambda: _sweep(line, stop, hurry), every_s=line.settings.sweep_s, wake=hurry)
     )
+    if line.settings.status_files:
+        duties.append(_status_duty(line, stop))
     _run(duties, stop)
+
+
+def _status_duty(line: Line, stop: threading.Event) -> _Duty:
+    desk = Desk(store=line.store, engine=line.engine)
+    every_s, stopping = line.settings.status_s, stop.is_set
+    return _Duty(
+        name="status", work=lambda: tell_labs(desk, stopping=stopping), every_s=every_s, wake=threading.Event()
+    )
 
 
 def _run(duties: Sequence[_Duty], stop: threading.Event) -> None:

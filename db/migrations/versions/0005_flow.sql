@@ -24,10 +24,8 @@ CREATE TABLE upload_status (
   digest TEXT,
   written_at timestamptz,
   refusal TEXT,
-  refused_modified timestamptz,
   CONSTRAINT pk_upload_status PRIMARY KEY (bucket, key),
-  CONSTRAINT ck_upload_status_written CHECK (written >= 0 AND written <= wanted),
-  CONSTRAINT ck_upload_status_refusal CHECK ((refusal IS NULL) = (refused_modified IS NULL))
+  CONSTRAINT ck_upload_status_written CHECK (written >= 0 AND written <= wanted)
 );
 CREATE INDEX ix_upload_status_due ON upload_status (next_at) WHERE written < wanted;
 

@@ -61,7 +61,8 @@ def line(tmp_path: Path, no_postgres: Engine) -> Line:
 
 @pytest.fixture
 def no_postgres(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    monkeypatch.setattr("scheduler.sweep.PATIENCE_S", 0.01)
+    for module in ("sweep", "status"):
+        monkeypatch.setattr(f"scheduler.{module}.PATIENCE_S", 0.01)
     return make_engine("postgresql://nobody@127.0.0.1:1/none")
 
 
