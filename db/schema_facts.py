@@ -6,9 +6,9 @@ import re
 
 from sqlalchemy import CheckConstraint, Connection, text
 
-from db import cell_tables, run_tables, status_tables, tables, verdict_tables
+from db import audit_tables, cell_tables, run_tables, status_tables, tables, verdict_tables
 
-MODULES = (tables, run_tables, cell_tables, verdict_tables, status_tables)
+MODULES = (tables, run_tables, cell_tables, verdict_tables, status_tables, audit_tables)
 metadata = tables.lab.metadata
 """That of all tables: whoever takes it from here has every module of tables loaded."""
 PARTITION = re.compile(rf"(?:{'|'.join(cell_tables.PARTITIONED)})_p\d\d")
@@ -21,6 +21,11 @@ TRIGGERS = frozenset(
         ("run", "run_logged"),
         ("transition", "only_grows"),
         ("verdict_history", "only_grows"),
+        ("correction", "only_grows"),
+        ("audit", "only_grows"),
+        ("transition", "audit_seal"),
+        ("verdict_history", "audit_seal"),
+        ("correction", "audit_seal"),
         ("slide", "slide_status_due"),
         ("run", "run_status_due"),
         ("verdict", "verdict_status_due"),

@@ -41,7 +41,7 @@ _OWN = {
     "models": (_PARTS, "models:models", "Model versions: list, add, compare, activate, verify."),
     "scheduler": (_PARTS, "parts:scheduler", "The process that lists the bucket and rings the workers."),
     "webhook": (_PARTS, "webhook:webhook", "The process that bucket servers push their events to."),
-    "db": (_PARTS, "schema:db", "The database schema: upgrade, check, roles."),
+    "db": (_PARTS, "schema:db", "The database: upgrade, check, roles, verify-audit."),
 }
 """Name: panel of the help, module and attribute below scheduler.commands, one line of help."""
 _FOREIGN_HELP = {

@@ -22,7 +22,7 @@ _COLUMNS = """
 """
 _CONSTRAINTS = """
     SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
-     WHERE connamespace = 'public'::regnamespace AND conparentid = 0 AND coninhcount = 0
+     WHERE connamespace = 'public'::regnamespace AND conparentid = 0 AND coninhcount = 0 AND contype <> 't'
 """
 _INDEXES = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
 

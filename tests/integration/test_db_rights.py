@@ -15,6 +15,7 @@ EXPECTED = """
     active_model    RIU        R       -       -    -
     alembic_version R          -       -       -    -
     area            R          RIUD    -       -    -
+    audit           R          -       -       -    -
     batch           R          RIUD    -       -    -
     cell            R          RIUD    -       -    -
     cell_p*         R          -       -       -    -
