@@ -45,5 +45,6 @@ def make_app(broker_url: str, *, time_limit_s: float = 4 * 3600, max_tasks_per_c
         broker_transport_options=_BROKER_OPTIONS,
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
+        worker_enable_remote_control=False,  # whoever reaches the broker could otherwise order workers about
     )
     return app
