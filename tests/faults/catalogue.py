@@ -9,8 +9,10 @@ from pathlib import Path
 
 from tests.faults import rows_broker as broker
 from tests.faults import rows_database as database
+from tests.faults import rows_events as events
 from tests.faults import rows_finish as finish
 from tests.faults import rows_objects as objects
+from tests.faults import rows_output as output
 from tests.faults import rows_scheduler as scheduler
 from tests.faults import rows_slides as slides
 from tests.faults import rows_workers as workers
@@ -23,8 +25,10 @@ SCENARIOS: Mapping[int, Scenario] = {
     1: workers.child_killed,
     2: workers.worker_killed,
     3: workers.worker_stopped,
+    4: workers.worker_stopped_then_killed,
     5: workers.worker_paused,
     7: scheduler.killed_before_the_ring,
+    8: events.killed_before_registration,
     9: scheduler.two_schedulers,
     10: broker.killed,
     11: broker.flushed,
@@ -36,9 +40,24 @@ SCENARIOS: Mapping[int, Scenario] = {
     17: database.away,
     18: database.deadlocked,
     19: database.no_connection_left,
+    20: output.beyond_one,
+    21: events.repeated,
+    22: events.out_of_order,
+    23: events.lost,
+    24: events.none_of_ours,
+    25: events.forged,
     26: objects.overwritten,
     27: objects.deleted,
+    28: objects.late_file,
+    29: slides.truncated,
     31: slides.no_slides,
+    32: slides.huge,
+    33: slides.reader_struck,
+    36: objects.disk_full,
+    39: output.out_of_memory,
+    40: output.device_broken,
+    41: output.not_a_number,
+    42: output.weights_altered,
     44: finish.together,
     45: objects.moved,
 }

@@ -1,11 +1,11 @@
-"""Rows 29-33: slides that are cut, torn, no slides, huge, or bring their reader down."""
+"""Rows 29 and 31-33: slides that are cut, no slides, huge, or bring their reader down."""
 
 from __future__ import annotations
 
 import signal
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from io import BytesIO
 
@@ -13,15 +13,10 @@ import numpy as np
 import psutil
 import tifffile
 
-from db.records import CellClass
 from tests.faults.rig import Rig
 from tests.faults.rows_workers import held
-from worker.drawing.smear import SmearSpec, draw_smear
-from worker.drawing.tiff import write_pyramid
 
 _HUGE_PX = 2**20
-_TORN_PX = 1280
-_TORN_CELLS: Mapping[CellClass, int] = {CellClass.NEUTROPHIL: 30, CellClass.LYMPHOBLAST: 30}
 _BOMB_PX = 2**14
 _DIRECTORIES = 10**6
 _MOST_BYTES = 3 * 2**30
@@ -62,28 +57,6 @@ def truncated(rig: Rig) -> None:
     whole = rig.ground.slide("a").read_bytes()
     _refused(rig, [("half.tif", whole[: len(whole) // 2])], codes=["truncated"])
     assert rig.value("SELECT count(*) FROM cell JOIN run ON run.id = run_id WHERE state = 'quarantined'") == 0
-
-
-def torn_tile(rig: Rig) -> None:
-    """Row 30: at a corner, where it spoils few of the working tiles."""
-    path = rig.folder / "torn.tif"
-    spec = SmearSpec(width_px=_TORN_PX, height_px=_TORN_PX, mpp_um=0.25, seed=4, composition=_TORN_CELLS)
-    write_pyramid(path, draw_smear(spec).rgb, 0.25, tile_px=64)
-    with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages[0]
-        assert isinstance(page, tifffile.TiffPage)
-        offset, size = page.dataoffsets[0], page.databytecounts[0]
-    content = bytearray(path.read_bytes())
-    content[offset : offset + size] = np.random.default_rng(1).bytes(size)
-    rig.line("worker")
-    rig.upload_bytes("torn", bytes(content))
-    rig.settled()
-    (row,) = rig.rows("SELECT state, error_code, n_cells, (plan ->> 'n_tiles')::int AS tiles FROM run")
-    torn = rig.value("SELECT count(*) FROM tile_defect")
-    assert row["state"] == "done", row
-    assert torn, "the torn tile is not noted"
-    assert row["n_cells"] > 0
-    rig.note(f"{torn} of {row['tiles']} tiles noted as defects, {row['n_cells']} cells read")
 
 
 def no_slides(rig: Rig) -> None:
