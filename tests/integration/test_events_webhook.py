@@ -197,6 +197,7 @@ def _cancelled(conn: Any, _: int) -> bool:
 
 def test_a_sender_that_dawdles_does_not_keep_its_place(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scheduler.events.webhook._DEADLINE_S", 0.2)
+    monkeypatch.setattr("scheduler.events.webhook._Handler.timeout", 600)
     with socket.create_connection(("127.0.0.1", sender.port), timeout=60) as raw:
         raw.sendall(f"POST {PATH} HTTP/1.1\r\n".encode())
         assert raw.recv(1) == b""
