@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 S3_VENV := .venv-s3
+AUDIT_VENV := .venv/.audit
 BIN := $(VENV)/bin
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test slow fuzz faults nemesis unit bench lint format clean
+.PHONY: demo test slow fuzz faults nemesis unit bench lint format audit sbom clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -19,6 +20,8 @@ help:
 	@echo "make unit    the unit tests alone"
 	@echo "make bench   reading and segmenting beside limits and alternatives, which it installs (30 minutes on two cores)"
 	@echo "make lint    ruff, mypy --strict, import rules"
+	@echo "make audit   known holes of the pinned versions, looked up on the package index"
+	@echo "make sbom    the list of parts, CycloneDX, in dist/"
 	@echo "make clean   stop the embedded stack and remove environments and caches"
 
 $(BIN)/python:
@@ -39,6 +42,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 $(S3_VENV)/.ready: constraints-s3.txt
 	$(PYTHON) -m venv $(S3_VENV)
 	$(call PIP,$(S3_VENV)) --constraint constraints-s3.txt swift
+	@touch $@
+
+$(AUDIT_VENV)/.ready: constraints-audit.txt | $(BIN)/python
+	$(PYTHON) -m venv $(AUDIT_VENV)
+	$(call PIP,$(AUDIT_VENV)) --constraint constraints-audit.txt pip-audit cyclonedx-bom
 	@touch $@
 
 # Without its GPU packages cuCIM reads on the CPU.
@@ -82,6 +90,15 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Strict: a version that the index does not know is a failure, and so is an index that does not answer.
+audit: $(AUDIT_VENV)/.ready
+	$(AUDIT_VENV)/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement constraints.txt
+
+sbom: $(VENV)/.runtime $(AUDIT_VENV)/.ready
+	mkdir -p dist
+	$(AUDIT_VENV)/bin/cyclonedx-py environment --output-reproducible \
+	  --output-file dist/marrowline.cdx.json $(BIN)/python
 
 clean:
 	-@test -x $(BIN)/marrowline && MARROWLINE_HOME=.marrowline/demo $(BIN)/marrowline down
