@@ -27,6 +27,7 @@ SCENARIOS: Mapping[int, Scenario] = {
     3: workers.worker_stopped,
     4: workers.worker_stopped_then_killed,
     5: workers.worker_paused,
+    6: workers.every_point,
     7: scheduler.killed_before_the_ring,
     8: events.killed_before_registration,
     9: scheduler.two_schedulers,

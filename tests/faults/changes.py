@@ -6,7 +6,7 @@ A change is made in a part before it starts; nothing of it is in the product.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from sqlalchemy import Connection, literal, select, text
 
-from db import batches, leases, runs, steps
+from db import batches, leases, steps
 from db.cell_tables import batch as batch_table
 from db.records import Claim
 from worker.cells import classify
@@ -35,7 +35,6 @@ _NO_LEASE = """
 _classify: Any = classify
 _batches: Any = batches
 _leases: Any = leases
-_runs: Any = runs
 _steps: Any = steps
 
 
@@ -110,18 +109,6 @@ def _no_batch_delete() -> None:
     _batches.delete = delete
 
 
-def _rung_once() -> None:
-    """Ring for each run once, as if no message were ever lost."""
-    honest, rung = _runs.due, set[int]()
-
-    def due(conn: Connection, limit: int, exclude: Collection[int] = ()) -> list[int]:
-        found = [run_id for run_id in honest(conn, limit, [*exclude, *rung]) if run_id not in rung]
-        rung.update(found)
-        return found
-
-    _runs.due = due
-
-
 CHANGES: Mapping[str, Callable[[], None]] = {
     "probabilities beyond one": _beyond_one,
     "probabilities not a number": _not_a_number,
@@ -130,7 +117,6 @@ CHANGES: Mapping[str, Callable[[], None]] = {
     "no fence": _no_fence,
     "no lease": _no_lease,
     "no batch delete": _no_batch_delete,
-    "rung once": _rung_once,
 }
 
 
@@ -147,5 +133,4 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(change="no fence", row=5),
     Mutant(change="no lease", row=9, statement="ALTER TABLE run DISABLE TRIGGER run_step"),
     Mutant(change="no batch delete", row=14),
-    Mutant(change="rung once", row=11),
 )
