@@ -78,7 +78,7 @@ DECLARE guarded record;
 BEGIN
   FOR guarded IN SELECT * FROM (VALUES
     ('lab', $p$ EXISTS (SELECT FROM pg_catalog.pg_roles AS of_lab
-                         WHERE of_lab.rolname = 'marrowline_lab_' || code AND pg_has_role(of_lab.oid, 'USAGE')) $p$),
+                         WHERE of_lab.rolname = 'marrowline_lab' || '_' || code AND pg_has_role(of_lab.oid, 'USAGE')) $p$),
     ('patient', 'lab_id IN (SELECT id FROM public.lab)'),
     ('slide', 'patient_id IN (SELECT id FROM public.patient)'),
     ('verdict', 'patient_id IN (SELECT id FROM public.patient)'),
