@@ -110,7 +110,7 @@ def _bomb() -> bytes:
 
 
 def reader_struck(rig: Rig) -> None:
-    """Row 33: a reader that crashes whenever it is started, and one that gives no answer."""
+    """Row 33: a reader that crashes whenever it is started."""
     worker = held(rig, "batch.read", skip=2)
     child = rig.child(worker)
     rig.uploaded = dict.fromkeys(rig.uploaded)
