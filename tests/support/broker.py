@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "redis"
 PASSWORDS_OF = {
@@ -49,6 +51,7 @@ class Broker:
             ssl=self.ca is not None,
             ssl_ca_certs=str(self.ca) if self.ca else None,
             socket_timeout=10,
+            retry=Retry(NoBackoff(), 0),  # a refusal is an answer
         )
 
 
