@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 S3_VENV := .venv-s3
+AUDIT_VENV := .venv/.audit
 BIN := $(VENV)/bin
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test slow fuzz unit bench lint format clean
+.PHONY: demo test slow fuzz faults unit bench lint format audit sbom clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -14,9 +15,12 @@ help:
 	@echo "make test    the tests, on real servers that it installs into $(VENV) and $(S3_VENV)"
 	@echo "make slow    the tests that take many minutes: a thousand slides"
 	@echo "make fuzz    500 altered slides through the sandbox"
+	@echo "make faults  every row of the fault matrix for real, and guards taken away that rows must notice"
 	@echo "make unit    the unit tests alone"
 	@echo "make bench   reading and segmenting beside limits and alternatives, which it installs (30 minutes on two cores)"
 	@echo "make lint    ruff, mypy --strict, import rules"
+	@echo "make audit   known holes of the pinned versions, looked up on the package index"
+	@echo "make sbom    the list of parts, CycloneDX, in dist/"
 	@echo "make clean   stop the embedded stack and remove environments and caches"
 
 $(BIN)/python:
@@ -39,6 +43,11 @@ $(S3_VENV)/.ready: constraints-s3.txt
 	$(call PIP,$(S3_VENV)) --constraint constraints-s3.txt swift
 	@touch $@
 
+$(AUDIT_VENV)/.ready: constraints-audit.txt | $(BIN)/python
+	$(PYTHON) -m venv $(AUDIT_VENV)
+	$(call PIP,$(AUDIT_VENV)) --constraint constraints-audit.txt pip-audit cyclonedx-bom
+	@touch $@
+
 # Without its GPU packages cuCIM reads on the CPU.
 $(VENV)/.bench: $(VENV)/.runtime
 	$(call PIP,$(VENV)) --constraint constraints.txt --editable '.[worker,embedded,bench]'
@@ -57,6 +66,9 @@ slow: $(VENV)/.dev
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.support.fuzz
 
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults
+
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests/unit
 
@@ -74,6 +86,15 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Strict: a version that the index does not know is a failure, and so is an index that does not answer.
+audit: $(AUDIT_VENV)/.ready
+	$(AUDIT_VENV)/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement constraints.txt
+
+sbom: $(VENV)/.runtime $(AUDIT_VENV)/.ready
+	mkdir -p dist
+	$(AUDIT_VENV)/bin/cyclonedx-py environment --output-reproducible \
+	  --output-file dist/marrowline.cdx.json $(BIN)/python
 
 clean:
 	-@test -x $(BIN)/marrowline && MARROWLINE_HOME=.marrowline/demo $(BIN)/marrowline down

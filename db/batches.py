@@ -13,6 +13,7 @@ from db import cells, steps
 from db.cell_tables import area, tile_defect
 from db.cell_tables import batch as batch_table
 from db.errors import BadOutputError, NotAllowedError
+from db.faultpoints import faultpoint
 from db.records import NOT_COUNTED, Batch, Claim, Plan
 from db.run_tables import SANDBOXES, run, run_count
 from db.session import transact
@@ -112,6 +113,7 @@ def _write(conn: Connection, claim: Claim, batch: Batch) -> None:
     key = {"run_id": claim.run_id, "no": batch.no}
     conn.execute(insert(batch_table).values(key | {"fence": claim.fence, "n_cells": len(batch.cells)}))
     cells.copy_cells(conn, claim.run_id, batch)
+    faultpoint("batch.copied")
     if batch.defects:
         rows = [{"run_id": claim.run_id, "batch_no": batch.no} | asdict(one) for one in batch.defects]
         conn.execute(insert(tile_defect), rows)

@@ -56,6 +56,7 @@ def restate(
         "stain": facts.stain,
         "declared_mpp_um": facts.mpp_um,
         "preparation": facts.preparation,
+        "urgent": facts.urgent,
         "taken_at": facts.taken_at,
     }
     changed = {name for name, value in told.items() if known._mapping[name] != value}

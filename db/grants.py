@@ -20,7 +20,8 @@ _ROLES = text(
              WHERE held.grantee = wanted.name AND held.privilege_type <> 'SELECT') AS writes
       FROM (VALUES (1, 'marrowline_scheduler', 'registers slides, moves runs, stores verdicts'),
                    (2, 'marrowline_worker', 'claims runs, writes cells and verdicts'),
-                   (3, 'marrowline_report', 'reads the report views, nothing else')) AS wanted (place, name, purpose)
+                   (3, 'marrowline_report', 'reads the report views, nothing else'),
+                   (4, 'marrowline_lab', 'reads the report views of its own labs')) AS wanted (place, name, purpose)
       LEFT JOIN pg_roles AS role ON role.rolname = wanted.name
      ORDER BY wanted.place
     """
@@ -40,5 +41,5 @@ class RoleReport:
 
 
 def roles(conn: Connection) -> list[RoleReport]:
-    """Return the three group roles; one that is not present was not made yet."""
+    """Return the group roles; one that is not present was not made yet."""
     return [RoleReport(**row._mapping) for row in conn.execute(_ROLES)]

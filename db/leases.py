@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, Row, func, select, text, update
 
 from db import batches, patients, steps, sweeping
 from db.errors import NotAllowedError
+from db.faultpoints import faultpoint
 from db.model_rows import COLUMNS, version_of
 from db.records import Claim, Decide, Preparation, RunState, Specimen, StoredObject
 from db.run_tables import run
@@ -88,6 +89,7 @@ def finish(engine: Engine, claim: Claim, decide: Decide) -> None:
         end = {"finished_at": func.now(), "n_cells": batches.count_cells(conn, claim.run_id)} | steps.NO_ERROR
         steps.step(conn, claim.run_id, RunState.DONE, actor=_actor(row), reason="all batches written", **end)
         _judge_again(conn, row, decide)
+        faultpoint("run.judged")
 
     transact(engine, work, patience_s=claim.lease_s)
 

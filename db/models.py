@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from db import patients, tables
+from db import patients, tables, withdrawal
 from db.errors import NotAllowedError, NotFoundError
 from db.model_rows import differing, values_of, version_of
 from db.records import Decide, ModelVersion
@@ -108,8 +108,7 @@ def read_archive(conn: Connection, name: str) -> int:
     The reports stay those of the active one, whose slides go first. Slides that come later are not among them: call
     again. Raises NotFoundError.
     """
-    asked = {"model_version_id": id_of(conn, name), "reason": "to be compared with the active model"}
-    return int(conn.execute(_RUNS_FOR_ALL, asked).rowcount)
+    return _ask_for_all(conn, id_of(conn, name), "to be compared with the active model")
 
 
 def reach(conn: Connection, name: str) -> Reach:
@@ -132,8 +131,14 @@ def activate(conn: Connection, name: str, decide: Decide) -> None:
         )
     )
     if switched.rowcount:
-        conn.execute(_RUNS_FOR_ALL, {"model_version_id": model_id, "reason": "model activated"})
+        _ask_for_all(conn, model_id, "model activated")
         patients.recompute_all(conn, conn.execute(select(patient.c.id)).scalars().all(), decide)
+
+
+def _ask_for_all(conn: Connection, model_id: int, reason: str) -> int:
+    """Make a run of every current slide that has none by the model version; return how many are to be read."""
+    asked = conn.execute(_RUNS_FOR_ALL, {"model_version_id": model_id, "reason": reason}).rowcount
+    return int(asked) - withdrawal.stay_withdrawn(conn, model_id)
 
 
 def id_of(conn: Connection, name: str) -> int:

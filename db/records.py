@@ -100,6 +100,7 @@ class SlideFacts:
     preparation: Preparation | None = None  # None: to be recognised by its looks
     mpp_um: float | None = None
     taken_at: datetime | None = None
+    urgent: bool = False  # to be read before others
 
 
 @dataclass(frozen=True, kw_only=True)

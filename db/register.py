@@ -48,13 +48,18 @@ def register(
     return run_id
 
 
-def current_slides(conn: Connection, bucket: str, prefix: str = "") -> Iterator[tuple[int, StoredObject]]:
+def current_slides(
+    conn: Connection, bucket: str, prefix: str = "", *, after: str = "", last: str = ""
+) -> Iterator[tuple[int, StoredObject]]:
     """Yield the current and incomplete slides whose key starts with the prefix, by key.
 
+    after, last: only those whose key comes after the one, and not after the other, in byte order; empty: no bound.
     Read to the end before committing.
     """
+    key = slide.c.key.collate("C")
+    bounds = [*([key > after] if after else []), *([key <= last] if last else [])]
     standing = slide.c.state.in_((SlideState.CURRENT, SlideState.INCOMPLETE))
-    wanted = select(slide).where(slide.c.bucket == bucket, standing, func.starts_with(slide.c.key, prefix))
+    wanted = select(slide).where(slide.c.bucket == bucket, standing, func.starts_with(slide.c.key, prefix), *bounds)
     rows = conn.execute(wanted.order_by(slide.c.key), execution_options={"yield_per": 1000})
     for row in rows:
         yield row.id, steps.stored_object(row)
@@ -167,6 +172,7 @@ def slide_values(conn: Connection, obj: StoredObject, facts: SlideFacts, default
         "stain": facts.stain,
         "declared_mpp_um": facts.mpp_um,
         "preparation": facts.preparation,
+        "urgent": facts.urgent,
         "taken_at": facts.taken_at,
     }
 

@@ -5,23 +5,32 @@
 --   marrowline_scheduler  registers slides, moves runs, stores verdicts; deletes no record
 --   marrowline_worker     claims runs, writes cells and verdicts; cannot read patient.pseudonym; deletes own batches only
 --   marrowline_report     reads schema report, nothing else
+--   marrowline_lab        reads schema report, nothing else, and there only rows of the labs whose roles it is in
 
 DO $$
 DECLARE wanted text;
 BEGIN
-  FOREACH wanted IN ARRAY ARRAY['marrowline_scheduler', 'marrowline_worker', 'marrowline_report'] LOOP
+  FOREACH wanted IN ARRAY
+    ARRAY['marrowline_scheduler', 'marrowline_worker', 'marrowline_report', 'marrowline_lab']
+  LOOP
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
       EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
     END IF;
   END LOOP;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN
-  NULL;  -- another database of this cluster is upgraded at the same moment and made them
+EXCEPTION
+  WHEN duplicate_object OR unique_violation THEN
+    NULL;  -- another database of this cluster is upgraded at the same moment and made them
+  WHEN insufficient_privilege THEN
+    RAISE EXCEPTION 'role % is missing and % may not make it: let the administrator run CREATE ROLE % NOLOGIN',
+      wanted, current_user, wanted USING ERRCODE = 'insufficient_privilege';
 END $$;
 
-REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, marrowline_scheduler, marrowline_worker, marrowline_report;
+REVOKE ALL ON ALL TABLES IN SCHEMA public
+  FROM PUBLIC, marrowline_scheduler, marrowline_worker, marrowline_report, marrowline_lab;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+REVOKE ALL ON SCHEMA public FROM PUBLIC, marrowline_report, marrowline_lab;
 GRANT USAGE ON SCHEMA public TO marrowline_scheduler, marrowline_worker;
+GRANT ALL ON SCHEMA public TO CURRENT_USER;  -- after a restore the owner of the tables need not own the database
 
 -- Reading everything is the scheduler's business: it answers the command line.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO marrowline_scheduler;
@@ -29,6 +38,8 @@ GRANT INSERT, UPDATE ON lab, patient, slide, slide_file, model_version, active_m
   TO marrowline_scheduler;
 GRANT INSERT ON verdict_history, correction TO marrowline_scheduler;
 GRANT DELETE ON event_inbox, worker TO marrowline_scheduler;
+GRANT INSERT, UPDATE ON upload_status TO marrowline_scheduler;
+GRANT DELETE ON status_due TO marrowline_scheduler;
 
 GRANT SELECT ON lab, model_version, active_model, slide, slide_file, run, run_count, batch, cell, outline, area,
   tile_defect, correction, verdict, worker TO marrowline_worker;
@@ -42,5 +53,58 @@ GRANT INSERT, UPDATE ON verdict TO marrowline_worker;
 GRANT INSERT ON verdict_history TO marrowline_worker;
 GRANT INSERT, UPDATE ON worker TO marrowline_worker;
 
-GRANT USAGE ON SCHEMA report TO marrowline_report, marrowline_scheduler;
-GRANT SELECT ON ALL TABLES IN SCHEMA report TO marrowline_report, marrowline_scheduler;
+-- Readers read through views, and a view runs with the rights of whoever asks: so readers hold SELECT on the tables
+-- below the views, but may not name one, as schema public is closed to them.
+GRANT USAGE ON SCHEMA report TO marrowline_report, marrowline_lab, marrowline_scheduler;
+GRANT SELECT ON ALL TABLES IN SCHEMA report TO marrowline_report, marrowline_lab, marrowline_scheduler;
+GRANT SELECT ON active_model, area, batch, cell, lab, model_version, outline, patient, run, run_count, slide,
+  tile_defect, verdict TO marrowline_report, marrowline_lab;
+
+-- The barrier keeps a reader's own functions from seeing rows that a view leaves out.
+DO $$
+DECLARE view record;
+BEGIN
+  FOR view IN SELECT oid::regclass AS name FROM pg_class WHERE relnamespace = 'report'::regnamespace AND relkind = 'v'
+  LOOP
+    EXECUTE format('ALTER VIEW %s SET (security_invoker = true, security_barrier = true)', view.name);
+  END LOOP;
+END $$;
+
+-- Rows of labs. Who is in role marrowline_lab_CODE sees those of the lab CODE; membership is the administrator's to
+-- give, unlike a setting, which everybody may set. `cell` and `outline` have no policies, as COPY does not work with
+-- them: the views join them to `run`, which has. Policies that exist are left alone, as a change would lock the table.
+DO $$
+DECLARE guarded record;
+BEGIN
+  FOR guarded IN SELECT * FROM (VALUES
+    ('lab', $p$ EXISTS (SELECT FROM pg_catalog.pg_roles AS of_lab
+                         WHERE of_lab.rolname = 'marrowline_lab' || '_' || code AND pg_has_role(of_lab.oid, 'USAGE')) $p$),
+    ('patient', 'lab_id IN (SELECT id FROM public.lab)'),
+    ('slide', 'patient_id IN (SELECT id FROM public.patient)'),
+    ('verdict', 'patient_id IN (SELECT id FROM public.patient)'),
+    ('verdict_history', 'patient_id IN (SELECT id FROM public.patient)'),
+    ('slide_file', 'slide_id IN (SELECT id FROM public.slide)'),
+    ('run', 'slide_id IN (SELECT id FROM public.slide)'),
+    ('run_count', 'run_id IN (SELECT id FROM public.run)'),
+    ('batch', 'run_id IN (SELECT id FROM public.run)'),
+    ('area', 'run_id IN (SELECT id FROM public.run)'),
+    ('tile_defect', 'run_id IN (SELECT id FROM public.run)'),
+    ('correction', 'run_id IN (SELECT id FROM public.run)'),
+    ('transition', 'run_id IN (SELECT id FROM public.run)')
+  ) AS rule (name, shows)
+  WHERE NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass('public.' || rule.name))
+  LOOP
+    EXECUTE format('CREATE POLICY of_parts ON public.%I', guarded.name)
+      || ' TO marrowline_scheduler, marrowline_worker, marrowline_report USING (true)';
+    EXECUTE format('CREATE POLICY of_lab ON public.%I FOR SELECT TO marrowline_lab USING (%s)',
+                   guarded.name, guarded.shows);
+    -- The owner, when it asks itself: a view that runs with its rights by mistake then shows nothing to anybody else.
+    EXECUTE format('CREATE POLICY of_owner ON public.%I USING (pg_has_role((SELECT relowner FROM pg_catalog.pg_class'
+                   ' WHERE oid = %L::regclass), ''USAGE''))', guarded.name, 'public.' || guarded.name);
+    EXECUTE format('ALTER TABLE public.%1$I ENABLE ROW LEVEL SECURITY', guarded.name);
+    EXECUTE format('ALTER TABLE public.%1$I FORCE ROW LEVEL SECURITY', guarded.name);
+  END LOOP;
+  IF has_schema_privilege('marrowline_lab', 'public', 'USAGE') THEN
+    RAISE EXCEPTION 'readers may name tables: let the administrator run REVOKE ALL ON SCHEMA public FROM PUBLIC';
+  END IF;
+END $$;

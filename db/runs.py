@@ -11,7 +11,7 @@ from db.batches import store_plan, write_batch
 from db.labs import LabDefaults
 from db.leases import claim, fail, finish, heartbeat, release, retry_later
 from db.register import current_slides, mark_found, mark_missing, register
-from db.sweeping import cancel, due, expire, requeue, sweep_lock
+from db.sweeping import cancel, due, expire, requeue, sweep_lock, urgent
 
 __all__ = [
     "LabDefaults",
@@ -31,5 +31,6 @@ __all__ = [
     "retry_later",
     "store_plan",
     "sweep_lock",
+    "urgent",
     "write_batch",
 ]

@@ -12,8 +12,8 @@ from db.records import Decide, RunState, SlideState
 from db.tables import slide
 
 _SWEEP_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('marrowline sweep', 2))")
-# The active model's runs come first: reading the archive with another one keeps no new slide waiting.
-# A lab's turn comes later the more of its runs are being read or rung already.
+# The active model's runs come first: reading the archive with another one keeps no new slide waiting. Of these the
+# urgent ones come first; among equals a lab's turn comes later the more of its runs are being read or rung already.
 _DUE = text(
     """
     WITH busy AS (
@@ -22,8 +22,9 @@ _DUE = text(
        WHERE run.id = ANY (:exclude) OR run.state = 'running' AND run.lease_until >= now()
        GROUP BY patient.lab_id
     ), due AS (
-      SELECT run.id, patient.lab_id, run.created_at, active.only_row IS NULL AS beside,
-             row_number() OVER (PARTITION BY patient.lab_id, active.only_row ORDER BY run.created_at, run.id) AS place
+      SELECT run.id, patient.lab_id, run.created_at, active.only_row IS NULL AS beside, slide.urgent,
+             row_number() OVER (PARTITION BY patient.lab_id, active.only_row, slide.urgent
+                                    ORDER BY run.created_at, run.id) AS place
         FROM run JOIN slide ON slide.id = run.slide_id JOIN patient ON patient.id = slide.patient_id
         LEFT JOIN active_model AS active ON active.model_version_id = run.model_version_id
        WHERE slide.state = 'current' AND run.attempt - run.releases < run.max_attempts
@@ -32,7 +33,14 @@ _DUE = text(
          AND run.id <> ALL (:exclude)
     )
     SELECT due.id FROM due LEFT JOIN busy USING (lab_id)
-     ORDER BY due.beside, due.place + coalesce(busy.n, 0), due.created_at, due.id LIMIT :limit
+     ORDER BY due.beside, due.urgent DESC, due.place + coalesce(busy.n, 0), due.created_at, due.id LIMIT :limit
+    """
+)
+_URGENT = text(
+    """
+    SELECT run.id FROM run JOIN slide ON slide.id = run.slide_id
+      JOIN active_model ON active_model.model_version_id = run.model_version_id
+     WHERE run.id = ANY (:runs) AND slide.urgent
     """
 )
 _SPENT = text(
@@ -51,11 +59,16 @@ def sweep_lock(conn: Connection) -> bool:
 
 
 def due(conn: Connection, limit: int, exclude: Collection[int] = ()) -> list[int]:
-    """Return at most `limit` runs that a worker could claim now, oldest first, fair between labs.
+    """Return at most `limit` runs that a worker could claim now, urgent before others, oldest first, fair between labs.
 
     exclude: runs whose message waits in the broker already.
     """
     return list(conn.execute(_DUE, {"limit": limit, "exclude": list(exclude)}).scalars())
+
+
+def urgent(conn: Connection, run_ids: Collection[int]) -> frozenset[int]:
+    """Return which of the runs a lab calls urgent; reading the archive beside the active model never is."""
+    return frozenset(conn.execute(_URGENT, {"runs": list(run_ids)}).scalars())
 
 
 def expire(conn: Connection, decide: Decide) -> list[int]:

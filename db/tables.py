@@ -24,7 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from db.columns import metadata, moment, one_of, own_id, words
+from db.columns import count, metadata, moment, one_of, own_id, words
+from db.hints import HintOutcome
 from db.records import Preparation, SlideState, Specimen
 
 lab = Table(
@@ -100,6 +101,7 @@ slide = Table(
     Column("stain", Text),
     Column("declared_mpp_um", Double),
     Column("preparation", Text),
+    Column("urgent", Boolean, nullable=False, server_default=text("false")),  # as the lab says: read before others
     moment("taken_at", default=False),
     moment("registered_at"),
     moment("seen_at"),
@@ -135,7 +137,15 @@ event_inbox = Table(
     words("key"),
     words("version_id", empty=True),
     words("sequencer", empty=True),
+    words("event", empty=True),
     moment("received_at"),
     moment("handled_at", default=False),
+    count("tries"),
+    moment("due_at"),
+    Column("outcome", Text),
     UniqueConstraint("source", "msg_id"),
+    one_of("outcome", HintOutcome),
+    Index("ix_event_inbox_due_at", "due_at", "id", postgresql_where=text("handled_at IS NULL")),
+    Index("ix_event_inbox_received_at", "received_at"),
+    Index("ix_event_inbox_bucket_key", "bucket", "key"),
 )

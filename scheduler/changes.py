@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from db.records import StoredObject
+from scheduler.rounds import Rounds
 from scheduler.set_listing import ListedSet
+from worker.key_range import KeyRange
 
 T = TypeVar("T")
 
@@ -51,7 +53,8 @@ class Memory:
     """What one comparison leaves for the next; losing it costs time and a repeated log line, nothing else."""
 
     refused: OrderedDict[str, Refusal] = field(default_factory=OrderedDict)
-    absent: frozenset[int] = frozenset()  # slides whose object was not there the last time
+    absent: dict[KeyRange, frozenset[int]] = field(default_factory=dict)  # slides whose object was not there last time
+    rounds: Rounds = field(default_factory=Rounds)
     waiting: OrderedDict[str, tuple[str, float]] = field(default_factory=OrderedDict)
     """Sets that only a change can complete, by key: their fingerprint, and when it was looked at (monotonic)."""
 

@@ -35,11 +35,13 @@ _OWN = {
     "runs": (_RESULTS, "tables:runs", "Each reading of a slide by a model version."),
     "cells": (_RESULTS, "tables:cells", "The cells of one patient with their calls."),
     "sql": (_RESULTS, "sql:sql", "A read-only query on the report views."),
+    "cancel": (_TROUBLE, "cancel:cancel", "Withdraw slides, or all of a patient's, with the reason."),
     "retry": (_TROUBLE, "trouble:retry", "Read a slide again that was quarantined or cancelled."),
     "quarantine": (_TROUBLE, "trouble:quarantine", "What could not be read, why, and what to do."),
     "models": (_PARTS, "models:models", "Model versions: list, add, compare, activate, verify."),
     "scheduler": (_PARTS, "parts:scheduler", "The process that lists the bucket and rings the workers."),
-    "db": (_PARTS, "schema:db", "The database schema: upgrade, check, roles."),
+    "webhook": (_PARTS, "webhook:webhook", "The process that bucket servers push their events to."),
+    "db": (_PARTS, "schema:db", "The database: upgrade, check, roles, verify-audit."),
 }
 """Name: panel of the help, module and attribute below scheduler.commands, one line of help."""
 _FOREIGN_HELP = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.records import Specimen
@@ -32,6 +32,33 @@ class SchedulerSettings(BaseSettings):
     set_quiet_s: float = Field(default=60.0, ge=0)
     """How long the files of a DICOM series must stay the same until all are taken to have arrived."""
     max_attempts: int = Field(default=5, gt=0)
+    status_files: bool = True
+    """Whether `<key>.status.json` is written beside each upload; needs the right to write to the bucket."""
+    status_s: float = Field(default=5.0, gt=0)
+    """How often it is looked for statuses that changed."""
+    sqs_url: str = Field(default="", pattern=r"^$|^https?://[^\s/]+/\S+$")
+    """Address of the SQS queue that the bucket's events go to; empty: none."""
+
+
+class WebhookSettings(BaseSettings):
+    """How the process works that bucket servers push their events to."""
+
+    model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True)
+
+    webhook_host: str = "127.0.0.1"
+    """Address to listen at, in plain HTTP: any but loopback belongs behind a proxy or on a network of its own."""
+    webhook_port: int = Field(default=8480, ge=0, le=65_535)
+    webhook_secret: SecretStr = SecretStr("")
+    """Key of the signatures; empty: nothing signed is taken."""
+    webhook_old_secret: SecretStr = SecretStr("")
+    """A key that is still taken while senders are given the new one."""
+    webhook_token: SecretStr = SecretStr("")
+    """What senders that cannot sign give, in the address or as a bearer token; empty: they are refused."""
+    webhook_window_s: float = Field(default=300.0, gt=0)
+    """How far a signature's time may be from now."""
+    webhook_max_bytes: int = Field(default=2**20, gt=0)
+    webhook_per_s: float = Field(default=50.0, gt=0)
+    """Requests of one address, on average; four times as many at once."""
 
 
 class HomeSettings(BaseSettings):

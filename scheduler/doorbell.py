@@ -24,11 +24,23 @@ _Arguments = TypeAdapter(tuple[tuple[_RunId], dict[str, Any], Any])
 class Doorbell(Protocol):
     """What the sweep rings."""
 
-    def ring(self, run_ids: Collection[int]) -> int:
-        """Send a message for each run; return how many were sent before trouble, which is only logged."""
+    def ring(self, run_ids: Collection[int], *, urgent: bool = False) -> int:
+        """Send a message for each run; return how many were sent before trouble, which is only logged.
+
+        Messages for urgent runs are taken before all others.
+        """
 
     def waiting(self, limit: int) -> set[int]:
-        """Return the runs of at most `limit` messages that no worker has taken yet. Raises ServiceError."""
+        """Return the runs of messages that no worker has taken yet, at most `limit` of either priority.
+
+        Raises ServiceError.
+        """
+
+    def take_back(self, count: int) -> int:
+        """Remove at most `count` messages that are not urgent, the newest first; return how many. Raises ServiceError.
+
+        Their runs are due as before.
+        """
 
 
 class CeleryDoorbell:
@@ -37,12 +49,18 @@ class CeleryDoorbell:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def ring(self, run_ids: Collection[int]) -> int:
+    def ring(self, run_ids: Collection[int], *, urgent: bool = False) -> int:
         """See Doorbell.ring."""
+        priority = queues.URGENT if urgent else queues.ORDINARY
         for sent, run_id in enumerate(run_ids):
             try:
                 self._app.send_task(
-                    queues.READ_SLIDE, args=(run_id,), queue=queues.QUEUE, ignore_result=True, retry=False
+                    queues.READ_SLIDE,
+                    args=(run_id,),
+                    queue=queues.QUEUE,
+                    priority=priority,
+                    ignore_result=True,
+                    retry=False,
                 )
             except (KombuError, redis.RedisError) as error:
                 log.warning("the broker takes no messages", sent=sent, unsent=len(run_ids) - sent, error=_name(error))
@@ -51,12 +69,16 @@ class CeleryDoorbell:
 
     def waiting(self, limit: int) -> set[int]:
         """See Doorbell.waiting; what is not one of our messages is passed over."""
-        bodies = self._client("lrange", queues.QUEUE, 0, limit - 1)
+        bodies = [body for name in queues.LISTS.values() for body in self._client("lrange", name, 0, limit - 1)]
         return {run_id for body in bodies if (run_id := run_of(body)) is not None}
+
+    def take_back(self, count: int) -> int:
+        """See Doorbell.take_back."""
+        return len(self._client("lpop", queues.LISTS[queues.ORDINARY], count) or ())
 
     def depth(self) -> int:
         """Return how many messages wait, ours or not. Raises ServiceError."""
-        return int(self._client("llen", queues.QUEUE))
+        return sum(int(self._client("llen", name)) for name in queues.LISTS.values())
 
     def _client(self, command: str, *arguments: Any) -> Any:
         """Return Redis' answer, over the connection settings that the workers have too."""

@@ -3,12 +3,12 @@
 A sidecar is a JSON file beside the slide, named `<key>.json`:
 
     {"lab": "A", "patient": "P-17", "specimen": "marrow", "stain": "MGG", "mpp": 0.25,
-     "taken_at": "2026-03-01T09:30:00+01:00", "preparation": "smear"}
+     "taken_at": "2026-03-01T09:30:00+01:00", "preparation": "smear", "urgent": true}
 
-Every field may be left out. `preparation` overrules what the slide looks like. `"uploading": true` says of a slide of
-several files that they are on their way: it is not read until that is gone. Where lab and patient are both named they
-hold; where one of the two is, that must be what the key says. All messages here are without the key and the values, as
-those hold pseudonyms.
+Every field may be left out. `preparation` overrules what the slide looks like. An urgent slide is read before others.
+`"uploading": true` says of a slide of several files that they are on their way: it is not read until that is gone.
+Where lab and patient are both named they hold; where one of the two is, that must be what the key says. All messages
+here are without the key and the values, as those hold pseudonyms.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from worker.staging import EXTENSIONS
 from worker.storage import RESULTS_PREFIX
 
 SIDECAR = ".json"
+_STATUS = ".status"
 _SERIES = ".dcm"
 _LONGEST_KEY_BYTES = 1024
 _MOST_FAULTS = 5
@@ -70,6 +71,7 @@ class Sidecar(BaseModel):
     preparation: Preparation | None = None
     mpp: Annotated[float, Field(ge=0.02, le=5, allow_inf_nan=False)] | None = None
     taken_at: AwareDatetime | None = None
+    urgent: bool = False
     uploading: bool = False
 
 
@@ -92,6 +94,14 @@ def is_slide_key(key: str, prefix: str = "") -> bool:
 def sidecar_key(key: str) -> str:
     """Return where the sidecar of a slide lies: `<key>.json`; of the DICOM series in `folder/`, `folder.json`."""
     return key.removesuffix("/") + SIDECAR
+
+
+def status_key(key: str) -> str:
+    """Return where a slide's status is told: `<key>.status.json`; of the series in `folder/`, `folder.status.json`.
+
+    No slide is called so, and no sidecar but that of a series whose folder ends in `.status`, which is refused.
+    """
+    return sidecar_key(key.removesuffix("/") + _STATUS)
 
 
 def slide_of_sidecar(key: str, prefix: str = "") -> str | None:
@@ -122,6 +132,8 @@ def facts_of(key: str, sidecar: bytes | None, settings: SchedulerSettings, *, pr
         raise RefusedError(key, fault)
     if suffix_of(key) == _SERIES and not key.endswith("/"):
         raise RefusedError(key, "a DICOM series is one slide: put its files into a folder lab/patient/slide of its own")
+    if key.endswith(f"{_STATUS}/"):
+        raise RefusedError(key, f"folders ending in {_STATUS} would mix up sidecars and statuses: rename the folder")
     told = _read(key, sidecar)
     lab, patient = _whose(key, told, settings.key_pattern, prefix)
     return SlideFacts(
@@ -132,6 +144,7 @@ def facts_of(key: str, sidecar: bytes | None, settings: SchedulerSettings, *, pr
         preparation=told.preparation,
         mpp_um=told.mpp,
         taken_at=told.taken_at,
+        urgent=told.urgent,
     )
 
 

@@ -1,7 +1,7 @@
 """Compares the bucket with the database: the listing is the truth, and whatever else tells of slides only hurries it.
 
-Memory stays bounded: the listing is compared page by page, and of each key eight bytes are kept until its end; of the
-folders that are open in it, the files that may make up one slide.
+Memory stays bounded: a large bucket is compared range by range, each page by page. Of each key eight bytes are kept
+until the end of its range; of the folders that are open in it, the files that may make up one slide.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -31,6 +32,7 @@ from scheduler.registration import PATIENCE_S, Door, take_in
 from scheduler.set_intake import as_one, is_there
 from scheduler.set_listing import ListedSet, gathered
 from worker.errors import ServiceError
+from worker.key_range import KeyRange
 from worker.storage import ObjectStore
 
 T = TypeVar("T")
@@ -71,20 +73,23 @@ def reconcile(
     Raises ServiceError when the store cannot be listed, UnavailableError, NotAllowedError without an active model.
     """
     door = Door(store=store, engine=engine, settings=settings, decide=decide)
-    comparison = _Comparison(door, memory or Memory(), announce)
-    for page in _pages(gathered(store.list(), store.prefix)):
-        for change in comparison.changes(page):
-            if stopping():
-                return comparison.report()
-            comparison.take_in(change)
-    return comparison.report(missing=comparison.missing())
+    memory = memory or Memory()
+    reports: list[ListingReport] = []
+    for keys in memory.rounds.due(store):
+        comparison = _Comparison(door, memory, announce, keys)
+        reports.append(comparison.run(stopping))
+        if stopping():
+            break
+        memory.rounds.finish(keys)
+    return _together(reports)
 
 
 class _Comparison:
-    """One pass over the bucket."""
+    """One pass over the bucket, or over a range of its keys."""
 
-    def __init__(self, door: Door, memory: Memory, announce: Callable[[], None]) -> None:
+    def __init__(self, door: Door, memory: Memory, announce: Callable[[], None], keys: KeyRange) -> None:
         self._door = door
+        self._keys = keys
         self._memory = memory
         self._announce = announce
         self._announced_at = 0.0
@@ -92,6 +97,16 @@ class _Comparison:
         self._new: list[int] = []
         self._refused: list[tuple[str, str]] = []
         self._failures = Failures(door)
+
+    def run(self, stopping: Callable[[], bool]) -> ListingReport:
+        """Compare everything; end early, and take nothing to be missing, once `stopping` is true."""
+        store = self._door.store
+        for page in _pages(gathered(self._memory.rounds.seen(self._keys, store), store.prefix)):
+            for change in self.changes(page):
+                if stopping():
+                    return self.report()
+                self.take_in(change)
+        return self.report(missing=self.missing())
 
     def changes(self, page: list[_Item]) -> Iterator[Change]:
         """Yield what the page shows to be new or changed: first of slides that are one file, then of sets."""
@@ -150,11 +165,12 @@ class _Comparison:
         """Mark and return the slides whose object was gone the last time and still is."""
         unseen = self._transact(self._unseen)
         gone = {slide_id: key for slide_id, key in unseen if self._is_gone(key)}
-        missing = tuple(slide_id for slide_id in gone if slide_id in self._memory.absent)
+        before = self._memory.absent.get(self._keys, frozenset())
+        missing = tuple(slide_id for slide_id in gone if slide_id in before)
         for slide_id in missing:
             self._mark(slide_id)
             self._memory.waiting.pop(gone[slide_id], None)
-        self._memory.absent = frozenset(gone).difference(missing)
+        self._memory.absent[self._keys] = frozenset(gone).difference(missing)
         return missing
 
     def _is_gone(self, key: str) -> bool:
@@ -206,7 +222,8 @@ class _Comparison:
         if listed is not None and (listed.etag, listed.size) != (known.etag, known.size):
             return False
         sidecar_is_old = change.sidecar is None or change.sidecar.last_modified < known.last_modified
-        return sidecar_is_old and (listed is None or listed.last_modified <= known.last_modified)
+        as_old = sidecar_is_old and (listed is None or listed.last_modified <= known.last_modified)
+        return as_old and refusal is None  # what was refused is not there any more: the lab is to be told
 
     def _due(self, run_id: int) -> None:
         log.info("registered", run_id=run_id)
@@ -231,10 +248,21 @@ class _Comparison:
         """Return current slides whose key the listing did not have; the rest of very many waits for the next time."""
         seen: NDArray[np.uint64] = np.sort(np.frombuffer(self._seen, dtype=np.uint64))
         unseen: list[tuple[int, str]] = []
-        for slide_id, obj in runs.current_slides(conn, self._door.store.name, self._door.store.prefix):
+        store, keys = self._door.store, self._keys
+        for slide_id, obj in runs.current_slides(conn, store.name, store.prefix, after=keys.after, last=keys.last):
             if len(unseen) < _MOST_ABSENT and not _holds(seen, _digest(obj.key)):
                 unseen.append((slide_id, obj.key))
         return unseen
+
+
+def _together(reports: list[ListingReport]) -> ListingReport:
+    return ListingReport(
+        listed=sum(one.listed for one in reports),
+        new=tuple(chain.from_iterable(one.new for one in reports)),
+        refused=tuple(chain.from_iterable(one.refused for one in reports)),
+        missing=tuple(chain.from_iterable(one.missing for one in reports)),
+        failed=sum(one.failed for one in reports),
+    )
 
 
 def _pages(items: Iterable[_Item]) -> Iterator[list[_Item]]:

@@ -20,7 +20,7 @@ from scheduler.embedded import stack as embedded
 from scheduler.embedded.home import StackError
 from scheduler.embedded.resolve import Stack
 from scheduler.registration import check_settings
-from worker.queues import QUEUE
+from worker.queues import LISTS
 
 _READY_WAIT_S = 120.0
 _MOST_RESTARTS = 4
@@ -116,7 +116,7 @@ def redis_client(stack: Stack) -> redis.Redis:
 def _messages(stack: Stack) -> int:
     client = redis_client(stack)
     try:
-        return int(client.llen(QUEUE))
+        return sum(int(client.llen(name)) for name in LISTS.values())
     finally:
         client.close()
 

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from db import facts as known_facts
-from db import runs
+from db import runs, statuses
+from db.faultpoints import faultpoint
 from db.records import Decide
 from db.session import sqlstate, transact
 from db.slide_files import register_set
@@ -75,8 +76,25 @@ def take_in(door: Door, key: str, *, modified: datetime | None = None) -> TakenI
     modified: the later time of change of object and sidecar where a listing told; None: ask the store.
     Raises RefusedError when it cannot become a slide, ServiceError, db.errors.UnavailableError.
     """
-    if set_kind(key) is not None:
-        return _take_in_set(door, key, modified)
+    take = _take_in_set if set_kind(key) is not None else _take_in_file
+    try:
+        return take(door, key, modified)
+    except RefusedError as refused:
+        _tell_refused(door, refused)
+        raise
+
+
+def _tell_refused(door: Door, refused: RefusedError) -> None:
+    """Have the lab told, beside its upload."""
+    if fault_of_key(refused.key) is None:
+        name = door.store.name
+        transact(
+            door.engine, lambda conn: statuses.refuse(conn, name, refused.key, refused.reason), patience_s=PATIENCE_S
+        )
+
+
+def _take_in_file(door: Door, key: str, modified: datetime | None) -> TakenIn:
+    """Register a slide of one file."""
     obj = door.store.head(key)
     if obj is None:
         return TakenIn()
@@ -91,9 +109,13 @@ def take_in(door: Door, key: str, *, modified: datetime | None = None) -> TakenI
     def work(conn: Connection) -> int | None:
         run_id = runs.register(conn, obj, facts, defaults, door.decide)
         restarted = known_facts.restate(conn, obj, facts, defaults, door.decide)
+        statuses.accept(conn, obj.bucket, key)
+        faultpoint("slide.registering")
         return restarted if restarted is not None else run_id
 
-    return TakenIn(run_id=transact(door.engine, work, patience_s=PATIENCE_S))
+    run_id = transact(door.engine, work, patience_s=PATIENCE_S)
+    faultpoint("slide.registered")
+    return TakenIn(run_id=run_id)
 
 
 def _take_in_set(door: Door, key: str, listed: datetime | None) -> TakenIn:
@@ -118,6 +140,7 @@ def _take_in_set(door: Door, key: str, listed: datetime | None) -> TakenIn:
     def work(conn: Connection) -> int | None:
         known, run_id = register_set(conn, whole, facts, defaults, door.decide)
         restarted = known_facts.restate(conn, known, facts, defaults, door.decide)
+        statuses.accept(conn, known.bucket, key)
         return restarted if restarted is not None else run_id
 
     run_id = transact(door.engine, work, patience_s=PATIENCE_S)

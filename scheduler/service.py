@@ -20,8 +20,10 @@ from db.records import Decide
 from db.session import make_engine
 from scheduler.config import SchedulerSettings
 from scheduler.doorbell import CeleryDoorbell, Doorbell
-from scheduler.events import EventSource, Listing
+from scheduler.events.source import EventSource
+from scheduler.events.sources import default_sources
 from scheduler.registration import Door, check_settings, told
+from scheduler.status import Desk, tell_labs
 from scheduler.sweep import LEAST_WAITING, SweepReport, forget_workers, sweep
 from worker import queues
 from worker.config import QueueSettings, StoreSettings
@@ -31,6 +33,8 @@ from worker.storage import ObjectStore, open_store
 log = structlog.get_logger(__name__)
 
 _LONGEST_PAUSE_S = 60.0
+_CONNECTIONS = 6
+"""One for each duty at a time, and some to spare."""
 _REFILL_S = 0.25
 """First pause between sweeps while as many messages wait as may: small slides would else wait for the next sweep."""
 
@@ -64,7 +68,7 @@ def line_from_settings(decide: Decide) -> Line:
         raise BadRequestError("MARROWLINE_DATABASE_URL is not set: start with `marrowline up`, or name the server")
     return Line(
         store=open_store(StoreSettings()),
-        engine=make_engine(database.database_url.get_secret_value(), pool_size=4, settings=database),
+        engine=make_engine(database.database_url.get_secret_value(), pool_size=_CONNECTIONS, settings=database),
         bell=CeleryDoorbell(queues.make_app(QueueSettings().broker_url.get_secret_value())),
         settings=settings,
         decide=decide,
@@ -74,20 +78,30 @@ def line_from_settings(decide: Decide) -> Line:
 def serve(line: Line, stop: threading.Event, *, sources: Sequence[EventSource] | None = None) -> None:
     """Schedule until `stop` is set; trouble with the bucket, the broker or Postgres is logged and waited out.
 
-    sources: what tells of slides; by default the bucket's listing. Whatever error is a bug rises, after the rest
+    sources: what tells of slides; by default what the settings name. Whatever error is a bug rises, after the rest
     has stopped.
     """
     hurry = threading.Event()
     if sources is None:
         door = Door(store=line.store, engine=line.engine, settings=line.settings, decide=line.decide)
-        sources = [Listing(door, announce=hurry.set, stopping=stop.is_set)]
+        sources = default_sources(door, announce=hurry.set, stopping=stop.is_set)
     duties = [
         _Duty(name=source.name, work=source.poll, every_s=source.every_s, wake=threading.Event()) for source in sources
     ]
     duties.append(
         _Duty(name="sweep", work=lambda: _sweep(line, stop, hurry), every_s=line.settings.sweep_s, wake=hurry)
     )
+    if line.settings.status_files:
+        duties.append(_status_duty(line, stop))
     _run(duties, stop)
+
+
+def _status_duty(line: Line, stop: threading.Event) -> _Duty:
+    desk = Desk(store=line.store, engine=line.engine)
+    every_s, stopping = line.settings.status_s, stop.is_set
+    return _Duty(
+        name="status", work=lambda: tell_labs(desk, stopping=stopping), every_s=every_s, wake=threading.Event()
+    )
 
 
 def _run(duties: Sequence[_Duty], stop: threading.Event) -> None:

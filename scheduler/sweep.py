@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Connection, Engine
 
 from db import runs, workers
+from db.faultpoints import faultpoint
 from db.records import Decide
 from db.session import transact, transaction
 from scheduler.doorbell import Doorbell
@@ -33,7 +35,8 @@ def sweep(engine: Engine, bell: Doorbell, decide: Decide) -> SweepReport:
     """Quarantine what died with its last attempt, then ring for due runs.
 
     No more messages wait at any time than max(8, 4 for each live worker). A run whose message waits is not rung
-    for again; a message that was lost is made up for by the next sweep. Two sweeps never run at once.
+    for again; a message that was lost is made up for by the next sweep. Where no room is left for an urgent run, a
+    message that is not urgent makes way. Two sweeps never run at once.
     Raises ServiceError when the broker does not answer, UnavailableError.
     """
     expired = transact(engine, lambda conn: _expire(conn, decide), patience_s=PATIENCE_S)
@@ -42,8 +45,8 @@ def sweep(engine: Engine, bell: Doorbell, decide: Decide) -> SweepReport:
             return SweepReport(expired=expired)
         budget = budget_for(workers.live(conn))
         waiting = bell.waiting(budget)
-        due = runs.due(conn, budget - len(waiting), waiting) if len(waiting) < budget else []
-        rung = bell.ring(due)
+        rung = _ring(conn, bell, budget, waiting)
+        faultpoint("sweep.rung")
     return SweepReport(expired=expired, waiting=len(waiting), rung=rung)
 
 
@@ -55,6 +58,19 @@ def forget_workers(engine: Engine) -> None:
 def budget_for(live_workers: int) -> int:
     """Return how many messages may wait: enough that no worker idles, few enough that little is lost with them."""
     return max(LEAST_WAITING, _PER_WORKER * live_workers)
+
+
+def _ring(conn: Connection, bell: Doorbell, budget: int, waiting: Collection[int]) -> int:
+    due = runs.due(conn, budget, waiting)
+    urgent = runs.urgent(conn, due)
+    faultpoint("sweep.due")
+    room = max(0, budget - len(waiting))
+    if len(urgent) > room:
+        room += bell.take_back(len(urgent) - room)
+    first = [run_id for run_id in due if run_id in urgent][:room]
+    rest = [run_id for run_id in due if run_id not in urgent][: room - len(first)]
+    rung = bell.ring(first, urgent=True)
+    return rung + (bell.ring(rest) if rung == len(first) else 0)
 
 
 def _expire(conn: Connection, decide: Decide) -> int:

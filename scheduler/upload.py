@@ -34,6 +34,7 @@ class Case:
     stain: str | None = None
     is_smear: bool = False  # whatever it looks like
     mpp_um: float | None = None
+    is_urgent: bool = False  # to be read before others
 
     def sidecar(self) -> bytes:
         """Return the sidecar; equal cases give equal bytes."""
@@ -44,6 +45,7 @@ class Case:
             "stain": self.stain,
             "preparation": Preparation.SMEAR if self.is_smear else None,
             "mpp": self.mpp_um,
+            "urgent": self.is_urgent or None,
         }
         return json.dumps({name: value for name, value in facts.items() if value is not None}, indent=1).encode()
 

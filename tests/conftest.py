@@ -7,7 +7,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-pytest_plugins = ["tests.support.redis", "tests.support.swift"]
+pytest_plugins = ["tests.support.redis", "tests.support.sqs", "tests.support.swift"]
 
 # How long an example takes depends on the machine: no test is judged by it.
 settings.register_profile("marrowline", deadline=None)

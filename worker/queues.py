@@ -10,6 +10,10 @@ from celery import Celery
 READ_SLIDE = "marrowline.read_slide"
 """Argument: run id."""
 QUEUE = "marrowline.slides"
+URGENT, ORDINARY = 0, 3
+"""Priorities of messages on Redis: workers take all of the smaller number first, and each priority in its order."""
+LISTS = {URGENT: QUEUE, ORDINARY: f"{QUEUE}\x06\x16{ORDINARY}"}
+"""The list in Redis that holds the messages of a priority, the first to be taken first."""
 _BROKER_OPTIONS = {
     "visibility_timeout": 6 * 3600,  # never the recovery path: the lease is
     "socket_timeout": 30,
@@ -17,6 +21,7 @@ _BROKER_OPTIONS = {
     "socket_keepalive": True,
     "health_check_interval": 25,
     "retry_on_timeout": True,
+    "priority_steps": [0, 3, 6, 9],  # the transport's own, stated because LISTS rests on it
 }
 
 
@@ -40,5 +45,6 @@ def make_app(broker_url: str, *, time_limit_s: float = 4 * 3600, max_tasks_per_c
         broker_transport_options=_BROKER_OPTIONS,
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
+        worker_enable_remote_control=False,  # whoever reaches the broker could otherwise order workers about
     )
     return app

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from db import batches, leases, workers
 from db.errors import BadOutputError, DatabaseError, FencedError, UnavailableError
+from db.faultpoints import faultpoint
 from db.model_rows import differing
 from db.records import Claim, Plan, Preparation
 from worker import pipeline
@@ -142,6 +143,7 @@ def _code(error: Exception) -> str:
 
 
 def _read(claim: Claim, bench: Bench) -> None:
+    faultpoint("run.claimed")
     with (
         Heartbeat(bench.engine, claim, every_s=bench.settings.heartbeat_s) as heart,
         staged(
@@ -153,6 +155,7 @@ def _read(claim: Claim, bench: Bench) -> None:
             check=lambda: _check_going_on(heart, bench),
         ) as file,
     ):
+        faultpoint("slide.staged")
         heart.check()
         model = bench.load_model(claim.model.name)
         if others := differing(version_of(model.card), claim.model):
@@ -166,7 +169,9 @@ def _read(claim: Claim, bench: Bench) -> None:
             spec = _spec(claim, bench.settings, sandbox=reader.level)
             plan = pipeline.plan_slide(reader, model, spec, sha256=file.sha256)
             _write(claim, bench, heart, reader, plan, model)
+    faultpoint("run.ending")
     leases.finish(bench.engine, claim, decide)
+    faultpoint("run.ended")
 
 
 def _check_going_on(heart: Heartbeat, bench: Bench) -> None:
@@ -183,11 +188,14 @@ def _opened(path: Path, settings: WorkerSettings) -> SandboxedReader:
 
 def _write(claim: Claim, bench: Bench, heart: Heartbeat, reader: SlideReader, plan: Plan, model: Model) -> None:
     written = batches.store_plan(bench.engine, claim, plan)
+    faultpoint("plan.stored")
     defects = batches.defects(bench.engine, claim) if written else 0
     with closing(pipeline.read_slide(reader, plan, model, skip=written, defects=defects)) as read:
         for batch in read:
             heart.check()
+            faultpoint("batch.read")
             batches.write_batch(bench.engine, claim, batch)
+            faultpoint("batch.written")
             if bench.stopping():
                 raise _StoppingError
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from db.faultpoints import faultpoint
 from db.records import StoredObject
 from worker.cache_entry import EXTENSIONS, Wanted, Whole, is_full
 from worker.cache_room import CacheSpec, Hold, opened
@@ -123,6 +124,7 @@ def _brought(store: ObjectStore, wanted: Wanted, hold: Hold, cache: CacheSpec, p
         with opened(cache) as room:
             room.discard(hold)
         raise
+    faultpoint("slide.fetched")
     return hold.entry.complete(wanted, digests)
 
 

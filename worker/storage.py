@@ -6,7 +6,7 @@ the folder that is the bucket.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from db.records import StoredObject
 from worker.config import StoreSettings
 from worker.errors import BadRequestError, ObjectChangedError
+from worker.key_range import KeyRange
 from worker.part_log import Parts
 from worker.store_folder import FolderStore
 
@@ -41,6 +42,15 @@ class ObjectStore(Protocol):
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects whose key starts with the store's prefix and `prefix`, without their version ids."""
+
+    def ranges(self, most: int) -> Sequence[KeyRange]:
+        """Return at most so many ranges of keys, in order, that together hold the store's keys.
+
+        One where parts could not be listed quicker than the whole.
+        """
+
+    def list_range(self, keys: KeyRange) -> Iterator[StoredObject]:
+        """Yield the objects in one of those ranges, as `list` does."""
 
     def head(self, key: str, version_id: str = "") -> StoredObject | None:
         """Return one version as the store describes it, the latest by default; None when there is none."""

@@ -7,13 +7,14 @@ import hashlib
 import os
 import stat
 import uuid
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from db.records import StoredObject
 from worker.errors import BadRequestError, ObjectChangedError, ServiceError
 from worker.file_copy import copied
+from worker.key_range import KeyRange
 from worker.part_log import Parts
 
 _CHUNK_BYTES = 2**20
@@ -48,6 +49,14 @@ class FolderStore:
         yield from self._walk("", prefix, unreadable)
         if unreadable:
             raise ServiceError(f"{len(unreadable)} entries of the bucket folder {self._root} cannot be read")
+
+    def ranges(self, most: int) -> Sequence[KeyRange]:  # noqa: ARG002 - a folder is walked as a whole
+        """See ObjectStore.ranges."""
+        return (KeyRange(),)
+
+    def list_range(self, keys: KeyRange) -> Iterator[StoredObject]:  # noqa: ARG002 - there is one range only
+        """See ObjectStore.list_range."""
+        return self.list()
 
     def head(self, key: str, version_id: str = "") -> StoredObject | None:  # noqa: ARG002 - folders keep one version
         """See ObjectStore.head."""

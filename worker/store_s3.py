@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from db.records import StoredObject
 from worker.errors import BadRequestError, ObjectChangedError
+from worker.key_range import KeyRange, ranges_between
 from worker.part_log import Parts
 from worker.s3_client import AbsentError, ReplacedError, translated
 from worker.s3_download import download
@@ -17,6 +19,7 @@ from worker.s3_upload import upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 
 class S3Store:
@@ -30,9 +33,27 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects page by page, in the endpoint's order; see ObjectStore.list."""
+        return self._listed(self._pages(self.prefix + prefix))
+
+    def ranges(self, most: int) -> Sequence[KeyRange]:
+        """Return ranges parted between the folders below the prefix; see ObjectStore.ranges."""
+        if most == 1:
+            return (KeyRange(),)
+        pages = self._pages(self.prefix, Delimiter="/")
+        folders = (entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", []))
+        # A range ends before the slash: the index `x.mrxs` of the folder `x/` comes before that, too.
+        bounds = (folder[:-1] for folder in folders if folder != "/")
+        return ranges_between(sorted(bounds, key=str.encode), most)
+
+    def list_range(self, keys: KeyRange) -> Iterator[StoredObject]:
+        """See ObjectStore.list_range."""
+        pages = self._pages(self.prefix, StartAfter=keys.after) if keys.after else self._pages(self.prefix)
+        return takewhile(lambda obj: not keys.is_behind(obj.key), self._listed(pages))
+
+    def _pages(self, prefix: str, **more: Any) -> Iterator[ListObjectsV2OutputTypeDef]:
         pages = iter(
             self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.name, Prefix=self.prefix + prefix, PaginationConfig={"PageSize": self._page_keys}
+                Bucket=self.name, Prefix=prefix, PaginationConfig={"PageSize": self._page_keys}, **more
             )
         )
         while True:
@@ -40,6 +61,10 @@ class S3Store:
                 page = next(pages, None)
             if page is None:
                 return
+            yield page
+
+    def _listed(self, pages: Iterable[ListObjectsV2OutputTypeDef]) -> Iterator[StoredObject]:
+        for page in pages:
             for entry in page.get("Contents", []):
                 yield StoredObject(
                     bucket=self.name,

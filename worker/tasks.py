@@ -22,6 +22,7 @@ from worker import queues
 from worker.config import QueueSettings, StoreSettings, WorkerSettings
 from worker.errors import BadRequestError
 from worker.nets import cards
+from worker.nets.device import is_broken_by
 from worker.nets.registry import load
 from worker.prefetch import Prefetcher
 from worker.read_run import Bench, read_run
@@ -70,7 +71,13 @@ def _read_slide(run_id: object) -> None:
     if not isinstance(run_id, int):
         log.error("refused a message that is not a run id")
         return
-    read_run(run_id, _bench())
+    try:
+        read_run(run_id, _bench())
+    except Exception as error:
+        if is_broken_by(error):  # read_run has noted the try; nothing that this process could still do would succeed
+            log.critical("the device is broken for this process", run_id=run_id, error=type(error).__name__)
+            os._exit(1)
+        raise
 
 
 @lru_cache(maxsize=1)

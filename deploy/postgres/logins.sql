@@ -13,6 +13,7 @@ SET password_encryption = 'scram-sha-256';
 CREATE ROLE marrowline_scheduler NOLOGIN;
 CREATE ROLE marrowline_worker NOLOGIN;
 CREATE ROLE marrowline_report NOLOGIN;
+CREATE ROLE marrowline_lab NOLOGIN;
 
 CREATE ROLE owner LOGIN PASSWORD :'owner_password';
 CREATE ROLE scheduler LOGIN PASSWORD :'scheduler_password' IN ROLE marrowline_scheduler CONNECTION LIMIT 30;
@@ -24,5 +25,5 @@ ALTER ROLE report SET default_transaction_read_only = on;
 ALTER ROLE report SET statement_timeout = '60s';
 
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
-GRANT CONNECT ON DATABASE :"DBNAME" TO marrowline_scheduler, marrowline_worker, marrowline_report;
+GRANT CONNECT ON DATABASE :"DBNAME" TO marrowline_scheduler, marrowline_worker, marrowline_report, marrowline_lab;
 ALTER DATABASE :"DBNAME" OWNER TO owner;

@@ -21,4 +21,5 @@ Mpp = Annotated[
 ]
 Stain = Annotated[str | None, typer.Option(metavar="S", help="How it was stained, such as MGG.")]
 Smear = Annotated[bool, typer.Option("--smear", help="They are smears, whatever they look like.")]
+Urgent = Annotated[bool, typer.Option("--urgent", help="Read them before slides that are not urgent.")]
 DEFAULT_LAB = "default"

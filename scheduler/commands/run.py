@@ -39,6 +39,7 @@ def run(
     mpp: case.Mpp = None,
     stain: case.Stain = None,
     smear: case.Smear = False,
+    urgent: case.Urgent = False,
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="Read with this model from now on; left out: the active one.")
     ] = None,
@@ -56,7 +57,9 @@ def run(
     files = slide_files(paths)
     if model is not None:
         cards.describe(model, WorkerSettings().models_dir)
-    wanted = Case(lab=lab, patient=patient, specimen=specimen, stain=stain, is_smear=smear, mpp_um=mpp)
+    wanted = Case(
+        lab=lab, patient=patient, specimen=specimen, stain=stain, is_smear=smear, mpp_um=mpp, is_urgent=urgent
+    )
     stack = resolve()
     started = bring_up(stack, screen.hint)
     try:

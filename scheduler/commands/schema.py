@@ -1,10 +1,14 @@
-"""`marrowline db upgrade/check/roles`."""
+"""`marrowline db upgrade/check/roles/verify-audit`."""
 
 from __future__ import annotations
 
+import re
+from typing import Annotated
+
 import typer
 
-from db import grants, migrate
+from db import audit, grants, migrate
+from db.audit import Head
 from db.session import transaction
 from scheduler.cli import EXIT_FAILED, NOTICE
 from scheduler.commands import screen
@@ -14,7 +18,7 @@ from scheduler.live import engine_of
 from scheduler.prepare import prepare
 
 db = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="The database schema: upgrade, check, roles.", epilog=NOTICE
+    no_args_is_help=True, add_completion=False, help="The database: upgrade, check, roles, verify-audit.", epilog=NOTICE
 )
 
 
@@ -63,3 +67,40 @@ def roles(as_json: Json = False) -> None:
     screen.say()
     screen.say("A login becomes a member with: GRANT marrowline_report TO analyst;")
     screen.close()
+
+
+@db.command("verify-audit")
+def verify_audit(
+    noted: Annotated[
+        str | None,
+        typer.Option("--head", metavar="SEQ:HASH", help="A head printed earlier, which the chain must still hold."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell which steps, verdicts or corrections were changed behind the program's back. Exit 1 when any was.
+
+    Note the head that is printed somewhere else: only that shows a chain that was written anew as a whole.
+    """
+    with engine_of(resolve()) as engine, transaction(engine) as conn:
+        report = audit.verify(conn, noted=_head(noted))
+    head = f"{report.head.seq}:{report.head.hash}" if report.head else None
+    if as_json:
+        screen.print_json({"faults": report.faults, "head": head})
+    else:
+        for fault in report.faults or ["The audit is whole."]:
+            screen.say(fault)
+        screen.say(f"head {head or screen.NONE}")
+        screen.close()
+    if report.faults:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _head(noted: str | None) -> Head | None:
+    if noted is None:
+        return None
+    if not re.fullmatch(r"[1-9]\d{0,17}:[0-9a-f]{64}", noted):
+        raise typer.BadParameter(
+            "give it as it was printed: a number, a colon, 64 hexadecimal digits", param_hint="--head"
+        )
+    seq, _, digest = noted.partition(":")
+    return Head(seq=int(seq), hash=digest)

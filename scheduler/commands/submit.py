@@ -27,6 +27,7 @@ def submit(
     mpp: case.Mpp = None,
     stain: case.Stain = None,
     smear: case.Smear = False,
+    urgent: case.Urgent = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Let files take the place of others of their name.")
     ] = False,
@@ -45,6 +46,7 @@ def submit(
         stain=stain,
         is_smear=smear,
         mpp_um=mpp,
+        is_urgent=urgent,
     )
     if patient is None:
         uploads = plan_placed(store, placed_files(paths), wanted)

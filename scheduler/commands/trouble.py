@@ -9,10 +9,11 @@ from rich.padding import Padding
 from rich.text import Text
 from sqlalchemy import Connection
 
-from db import reports, runs
+from db import reports, runs, withdrawal
 from db.errors import NotFoundError
 from db.reports import SlideReport
 from db.session import transaction
+from db.tallies import WITHDRAWN
 from scheduler.cli import NOTICE
 from scheduler.commands import screen
 from scheduler.commands.screen import Json
@@ -37,7 +38,7 @@ def retry(slide: Slide, as_json: Json = False) -> None:
     """Read a slide again, with all its attempts: quarantined, cancelled, or waiting for its next try."""
     stack = resolve()
     with engine_of(stack) as engine, transaction(engine) as conn:
-        found = _one(conn, slide)
+        found = one_slide(conn, slide)
         _requeue(conn, found)
     _say_due(stack, [found], as_json=as_json)
 
@@ -60,7 +61,7 @@ def list_(lab: Lab = None, limit: Limit = 200, offset: Offset = 0, as_json: Json
 def show(slide: Slide, as_json: Json = False) -> None:
     """Show one slide's trouble, what to do about it, and what was tried."""
     with engine_of(resolve()) as engine, transaction(engine) as conn:
-        found = _one(conn, slide)
+        found = one_slide(conn, slide)
         history = reports.runs(conn, slide_id=found.slide_id)
     if as_json:
         screen.print_json({"slide": found, "runs": history})
@@ -91,7 +92,7 @@ def release(
         raise BadRequestError("name the slides to release, or give --all")
     stack = resolve()
     with engine_of(stack) as engine, transaction(engine) as conn:
-        chosen = reports.quarantined(conn) if everything else [_one(conn, name) for name in slides or ()]
+        chosen = reports.quarantined(conn) if everything else [one_slide(conn, name) for name in slides or ()]
         for slide in chosen:
             if slide.state != "quarantined":
                 raise BadRequestError(f"{slide.key} is {slide.state}, not in quarantine; see `marrowline retry`")
@@ -106,7 +107,7 @@ def show_trouble(name: str, code: str | None, cause: str | None, remedy: str | N
     screen.say(Padding(screen.facts(pairs), (0, 0, 1, 2)))
 
 
-def _one(conn: Connection, name: str) -> SlideReport:
+def one_slide(conn: Connection, name: str) -> SlideReport:
     """Return the slide that the user means; raises NotFoundError, or BadRequestError when several could be meant."""
     found = reports.slides(conn, slide_id=int(name)) if name.isdecimal() else reports.slides(conn, key=name)
     if not found:
@@ -124,7 +125,10 @@ def _one(conn: Connection, name: str) -> SlideReport:
 def _requeue(conn: Connection, slide: SlideReport) -> None:
     if slide.run_id is None:
         raise NotFoundError(f"slide {slide.slide_id} has no run to retry")
-    runs.requeue(conn, slide.run_id, decide)
+    if slide.error_code == WITHDRAWN:
+        withdrawal.restore(conn, slide.slide_id, decide)
+    else:
+        runs.requeue(conn, slide.run_id, decide)
 
 
 def _say_due(stack: Stack, slides: list[SlideReport], *, as_json: bool) -> None:

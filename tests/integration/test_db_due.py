@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import Engine
+from dataclasses import replace
 
-from db import runs, workers
+import pytest
+from sqlalchemy import Connection, Engine
+
+from db import models, runs, workers
 from db.records import RunState
 from db.session import transaction
-from tests.support.rows import add_slide, decide, execute, read, scalar, taken
+from tests.support.rows import MODEL, add, add_slide, decide, execute, read, scalar, stored, taken
 
 
 def _due(engine: Engine, limit: int = 100, exclude: list[int] | None = None) -> list[int]:
@@ -28,6 +30,32 @@ def test_a_lab_that_is_served_already_yields(lab: Engine) -> None:
     small = [add_slide(lab, str(number), lab="small") for number in range(3)]
     taken(lab, big[0])
     assert _due(lab, exclude=[big[1]]) == [small[0], small[1], big[2], small[2], *big[3:]]
+
+
+def test_urgent_slides_come_first_and_labs_take_turns_among_them(lab: Engine) -> None:
+    ordinary = [add_slide(lab, str(number), lab=name) for number in range(2) for name in ("big", "small")]
+    with transaction(lab) as conn:
+        big = [_add_urgent(conn, number, "big") for number in range(3)]
+        small = _add_urgent(conn, 9, "small")
+    assert _due(lab) == [big[0], small, big[1], big[2], *ordinary]
+    with transaction(lab) as conn:
+        assert runs.urgent(conn, [*ordinary, *big]) == set(big)
+
+
+def test_an_urgent_slide_is_urgent_for_the_active_model_only(lab: Engine) -> None:
+    with transaction(lab) as conn:
+        run_id = _add_urgent(conn, 1, "big")
+        models.register_model(conn, replace(MODEL, name="m2", weights_sha256="b" * 64))
+        models.read_archive(conn, "m2")
+    plain = add_slide(lab)
+    due = _due(lab)
+    assert due[:2] == [run_id, plain]
+    with transaction(lab) as conn:
+        assert (len(due), *runs.urgent(conn, due)) == (3, run_id)
+
+
+def _add_urgent(conn: Connection, number: int, lab: str) -> int:
+    return add(conn, stored(f"{lab}/patient/urgent-{number}.tif"), lab=lab, urgent=True)
 
 
 def test_due_is_exactly_what_can_be_claimed(lab: Engine) -> None:

@@ -14,7 +14,7 @@ from db import migrate, schema_facts
 from db.schema_facts import metadata
 from db.session import make_engine, transaction
 from tests.support.postgres import Server
-from tests.support.rows import MODEL, add_slide, use_model
+from tests.support.rows import MODEL, add, add_slide, stored, use_model
 
 _COLUMNS = """
     SELECT table_name, column_name, data_type, udt_name, is_nullable, column_default, is_identity
@@ -22,7 +22,7 @@ _COLUMNS = """
 """
 _CONSTRAINTS = """
     SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
-     WHERE connamespace = 'public'::regnamespace AND conparentid = 0 AND coninhcount = 0
+     WHERE connamespace = 'public'::regnamespace AND conparentid = 0 AND coninhcount = 0 AND contype <> 't'
 """
 _INDEXES = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
 
@@ -72,6 +72,9 @@ def test_a_migrated_database_has_no_differences(engine: Engine) -> None:
         ("ALTER TABLE cell DROP CONSTRAINT ck_cell_probabilities", "ck_cell_probabilities"),
         ("ALTER TABLE run DISABLE TRIGGER run_step", "run_step"),
         ("DROP TABLE cell_p03 CASCADE", "15 partitions"),
+        ("ALTER TABLE patient NO FORCE ROW LEVEL SECURITY", "row security of table patient"),
+        ("DROP POLICY of_lab ON slide", "row security of table slide"),
+        ("CREATE POLICY wide ON run USING (true)", "row security of table run"),
         ("DROP SCHEMA report CASCADE", "views"),
         ("UPDATE alembic_version SET version_num = 'other'", "revision other"),
     ],
@@ -129,6 +132,24 @@ def test_downgrade_refuses_to_lose_what_is_known_of_a_reading(lab: Engine, fact:
     with pytest.raises(RuntimeError, match="holds values"):
         migrate.downgrade(lab, "0001")
     assert migrate.check(lab) == []
+
+
+def test_downgrade_refuses_to_lose_that_a_slide_is_urgent(lab: Engine) -> None:
+    with transaction(lab) as conn:
+        add(conn, stored(), urgent=True)
+    with pytest.raises(RuntimeError, match="holds values"):
+        migrate.downgrade(lab, "0004")
+    assert migrate.check(lab) == []
+
+
+def test_slides_of_an_older_database_are_kept_and_told_of(lab: Engine) -> None:
+    add_slide(lab)
+    migrate.downgrade(lab, "0003")
+    migrate.upgrade(lab)
+    assert migrate.check(lab) == []
+    with transaction(lab) as conn:
+        told = conn.exec_driver_sql("SELECT slide_id, urgent FROM status_due JOIN slide ON slide.id = slide_id").all()
+    assert [tuple(row) for row in told] == [(1, False)]
 
 
 def test_one_step_down_keeps_every_row(lab: Engine) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine
 
-from db import labs, runs
+from db import facts, labs, models, runs, withdrawal
 from db.errors import FencedError, NotAllowedError, NotFoundError
 from db.records import SlideFacts, StoredObject
 from db.session import retrying, transaction
 from tests.support.rows import (
     DEFAULTS,
+    MODEL,
     add,
     add_slide,
     batch,
@@ -222,6 +224,44 @@ def test_a_withdrawn_slide_stays_so_when_its_object_goes_and_comes(lab: Engine) 
         runs.mark_found(conn, 1, decide)
         assert standing(conn).open == 0
     assert runs.claim(lab, run_id, worker_id="w", lease_s=60) is None
+
+
+def test_a_withdrawn_slide_is_read_by_no_model_until_it_is_restored(lab: Engine) -> None:
+    claim = taken(lab, add_slide(lab, "a"))
+    with transaction(lab) as conn:
+        withdrawal.withdraw(conn, claim.slide_id, decide, "wrong patient")
+        models.register_model(conn, replace(MODEL, name="m2", weights_sha256="b" * 64))
+        models.activate(conn, "m2", decide)
+        assert runs.due(conn, 10) == []
+        assert (standing(conn).finding, standing(conn).open) == ("insufficient", 0)
+    assert not runs.heartbeat(lab, claim)
+    with transaction(lab) as conn:
+        withdrawal.restore(conn, claim.slide_id, decide)
+        assert sorted(runs.due(conn, 10)) == [1, 2]
+        assert standing(conn).open == 1
+
+
+def test_a_corrected_sidecar_makes_a_slide_urgent_without_reading_it_again(lab: Engine) -> None:
+    _register(lab, stored())
+    claim = taken(lab, 1)
+    with transaction(lab) as conn:
+        assert facts.restate(conn, stored(), replace(FACTS, urgent=True), DEFAULTS, decide) is None
+        assert runs.urgent(conn, [1]) == {1}
+    assert runs.heartbeat(lab, claim)
+
+
+@pytest.mark.parametrize("problem", ["incomplete", "superseded"])
+def test_what_is_not_read_cannot_be_withdrawn(lab: Engine, problem: str) -> None:
+    _register(lab, stored())
+    _register(lab, stored(etag="e2"))
+    if problem == "incomplete":
+        execute(
+            lab,
+            "INSERT INTO slide (patient_id, bucket, key, size_bytes, last_modified, state, specimen)"
+            " VALUES (1, 'b', 'k', 1, now(), 'incomplete', 'marrow')",
+        )
+    with pytest.raises(NotAllowedError, match=problem), transaction(lab) as conn:
+        withdrawal.withdraw(conn, 3 if problem == "incomplete" else 1, decide, "x")
 
 
 @pytest.mark.parametrize("state", ["running", "done", "missing"])

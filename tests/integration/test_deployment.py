@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from redis import Redis
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -23,6 +18,7 @@ from db import migrate, runs, workers
 from db.query import query
 from db.records import SlideFacts
 from db.session import make_engine, transaction
+from tests.support.broker import PASSWORDS_OF, Broker, started_broker
 from tests.support.postgres import Server, running_server
 from tests.support.rows import DEFAULTS, decide, stored, use_model
 from tests.support.swift import S3Server, s3_server
@@ -108,7 +104,7 @@ def test_the_logins_can_do_their_work(login: Login) -> None:
         ("worker", "CREATE TABLE mine (x int)"),
         ("scheduler", "DELETE FROM slide"),
         ("scheduler", "DROP TABLE run"),
-        ("report", "SELECT 1 FROM patient"),
+        ("report", "SELECT 1 FROM public.patient"),
     ],
 )
 def test_the_logins_can_do_no_more(login: Login, user: str, statement: str) -> None:
@@ -154,69 +150,20 @@ def test_a_worker_is_healthy_only_while_it_announces_itself(deployed: Server, lo
 
 
 @pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    """Redis started by the script of the container."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    script = (DEPLOY / "redis" / "start.sh").read_text().replace("port 6379", f"port {port}")
-    (tmp_path / "start.sh").write_text(script)
-    server_path = Path(shutil.which("redis-server") or Path(sys.executable).parent / "redis-server").parent
-    path = f"{server_path}:{os.environ['PATH']}"
-    environment = {"PATH": path, "REDIS_PASSWORD": "secret1", "REDIS_DIR": str(tmp_path)}
-    process = subprocess.Popen(["/bin/sh", tmp_path / "start.sh"], env=environment, stdout=subprocess.DEVNULL)
-    url = f"redis://:secret1@127.0.0.1:{port}/0"
-    try:
-        wait_for(url)
-        assert "secret1" not in Path(f"/proc/{process.pid}/cmdline").read_text()
-        yield url
-    finally:
-        process.terminate()
-        process.wait(10)
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    with started_broker(tmp_path) as broker:
+        yield broker
 
 
-def wait_for(url: str) -> None:
-    for _ in range(100):
-        try:
-            with Redis.from_url(url) as client:
-                client.ping()
-        except RedisError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("redis did not start")
-
-
-def test_redis_keeps_doorbells_and_asks_for_its_password(redis_url: str) -> None:
-    with Redis.from_url(redis_url, decode_responses=True) as client:
-        memory: Any = client.info("memory")
-        persistence: Any = client.info("persistence")
-        assert memory["maxmemory_policy"] == "noeviction"
-        assert persistence["aof_enabled"] == 1
-        with pytest.raises(ResponseError, match="unknown command"):
-            client.flushall()
-    with Redis.from_url(redis_url.replace("secret1", "other")) as stranger, pytest.raises(AuthenticationError):
-        stranger.ping()
-
-
-def test_a_scheduler_is_healthy_when_database_and_broker_answer(deployed: Server, login: Login, redis_url: str) -> None:
+def test_a_scheduler_is_healthy_when_database_and_broker_answer(deployed: Server, login: Login, broker: Broker) -> None:
+    redis_url = broker.url("scheduler")
     url = str(make_url(deployed.url("marrowline")).set(username="scheduler"))
     login("scheduler")
     assert healthcheck("scheduler", MARROWLINE_DATABASE_URL=url, MARROWLINE_BROKER_URL=redis_url).returncode == 0
-    wrong = redis_url.replace("secret1", "other")
+    wrong = redis_url.replace(PASSWORDS_OF["scheduler"], "other")
     away = healthcheck("scheduler", MARROWLINE_DATABASE_URL=url, MARROWLINE_BROKER_URL=wrong)
     assert away.returncode == 1
-    assert "secret1" not in away.stderr
-
-
-def test_redis_refuses_a_password_that_would_change_its_configuration() -> None:
-    tried = subprocess.run(
-        ["/bin/sh", DEPLOY / "redis" / "start.sh"],
-        env={"PATH": os.environ["PATH"], "REDIS_PASSWORD": "a\nrequirepass b"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert tried.returncode == 2
-    assert "letters and digits" in tried.stderr
+    assert PASSWORDS_OF["scheduler"] not in away.stderr
 
 
 def test_the_bucket_is_made_once_and_then_left_alone(s3_server: S3Server) -> None:

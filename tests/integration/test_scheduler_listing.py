@@ -19,7 +19,7 @@ from db.session import transaction
 from scheduler import listing
 from scheduler.changes import Memory
 from scheduler.config import SchedulerSettings
-from scheduler.events import Listing
+from scheduler.events.listing import Listing
 from scheduler.listing import ListingReport, reconcile
 from scheduler.registration import Door
 from tests.support.rows import Standing, decide, execute, read, scalar, standing, taken

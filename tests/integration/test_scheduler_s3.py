@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Engine
 
+from db import runs
 from db.session import transaction
 from scheduler.changes import Memory
 from scheduler.config import SchedulerSettings
 from scheduler.listing import ListingReport, reconcile
+from scheduler.status import Desk, tell_labs
 from tests.support.rows import decide, read, scalar, standing, taken
 from tests.support.swift import S3Server
 from worker.s3_client import make_client
@@ -98,3 +102,29 @@ def test_versions_of_a_versioned_bucket_are_slides_of_their_own(
         assert len(_look(store, lab, memory).new) == 1
         assert _look(store, lab, memory).new == ()
     assert scalar(lab, "SELECT string_agg(state, ' ' ORDER BY id) FROM slide") == "superseded current"
+
+
+def _modified(store: ObjectStore) -> datetime:
+    found = store.head(KEY)
+    assert found is not None
+    return found.last_modified
+
+
+def test_a_lab_is_told_beside_its_upload_and_the_same_bytes_again_replay(
+    store: ObjectStore, bucket: str, lab_client: S3Client, lab: Engine
+) -> None:
+    memory, desk = Memory(), Desk(store=store, engine=lab)
+    lab_client.put_object(Bucket=bucket, Key=KEY, Body=b"slide")
+    [run_id] = _look(store, lab, memory).new
+    runs.fail(lab, taken(lab, run_id), code="truncated", cause="half of it", remedy="upload again", decide=decide)
+    assert tell_labs(desk) == 1
+    told = lab_client.get_object(Bucket=bucket, Key=f"{KEY}.status.json")["Body"].read()
+    assert (json.loads(told)["state"], json.loads(told)["cause"]) == ("quarantined", "half of it")
+    before = _modified(store)
+    while _modified(store) == before:  # the server tells whole seconds
+        lab_client.put_object(Bucket=bucket, Key=KEY, Body=b"slide")
+    assert _look(store, lab, memory).new == (run_id,)
+    assert tell_labs(desk) == 1
+    told = lab_client.get_object(Bucket=bucket, Key=f"{KEY}.status.json")["Body"].read()
+    assert json.loads(told)["state"] == "queued"
+    assert _look(store, lab, memory).listed == 1

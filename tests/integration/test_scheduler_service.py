@@ -135,7 +135,7 @@ def test_quick_workers_are_fed_between_two_sweeps(line: Line, lab: Engine, redis
     end = time.monotonic() + 15
     with _serving(rare), redis_server.client() as client:
         while (left := scalar(lab, "SELECT count(*) FROM run WHERE state = 'pending'")) and time.monotonic() < end:
-            for message in client.rpop(queues.QUEUE, 2) or ():
+            for message in client.rpop(queues.LISTS[queues.ORDINARY], 2) or ():
                 run_id = run_of(message)
                 execute(lab, f"UPDATE run SET state = 'cancelled' WHERE id = {run_id}")
             time.sleep(0.3)

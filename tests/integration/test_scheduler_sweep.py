@@ -11,10 +11,11 @@ from structlog.testing import capture_logs
 
 from db import workers
 from db.records import Claim
-from scheduler.doorbell import CeleryDoorbell
+from db.session import transaction
+from scheduler.doorbell import CeleryDoorbell, run_of
 from scheduler.sweep import SweepReport, forget_workers, sweep
 from tests.support.redis import RedisServer
-from tests.support.rows import add_slide, decide, execute, scalar, taken
+from tests.support.rows import add, add_slide, decide, execute, scalar, stored, taken
 from worker import queues
 from worker.errors import ServiceError
 
@@ -34,7 +35,23 @@ def _silent(engine: Engine, run_id: int) -> Claim:
 def _take(server: RedisServer, count: int) -> None:
     """Take messages as workers do."""
     with server.client() as client:
-        client.rpop(queues.QUEUE, count)
+        for _ in range(count):
+            client.brpop(list(queues.LISTS.values()), timeout=1)
+
+
+def _urgent(engine: Engine, name: str) -> int:
+    """Register a slide that its lab calls urgent; return its run."""
+    with transaction(engine) as conn:
+        return add(conn, stored(f"lab/patient/{name}-urgent.tif"), urgent=True)
+
+
+def _order(server: RedisServer) -> list[int | None]:
+    """Take all messages; return their runs in the order in which workers get them."""
+    found = []
+    with server.client() as client:
+        while message := client.brpop(list(queues.LISTS.values()), timeout=1):
+            found.append(run_of(message[1]))
+    return found
 
 
 def test_a_ring_waits_until_a_worker_takes_it(bell: CeleryDoorbell, redis_server: RedisServer) -> None:
@@ -147,6 +164,36 @@ def test_messages_stay_within_the_budget_and_labs_get_their_turn(
     assert bell.waiting(100) <= ids | {small}
 
 
+def test_urgent_slides_are_taken_first_and_each_kind_in_its_order(
+    lab: Engine, bell: CeleryDoorbell, redis_server: RedisServer
+) -> None:
+    slow = [add_slide(lab, name) for name in "ab"]
+    urgent = [_urgent(lab, name) for name in "cd"]
+    assert sweep(lab, bell, decide).rung == 4
+    assert _order(redis_server) == [*urgent, *slow]
+
+
+def test_an_urgent_slide_takes_the_place_of_the_newest_message_of_another(
+    lab: Engine, bell: CeleryDoorbell, redis_server: RedisServer
+) -> None:
+    slow = [add_slide(lab, str(number)) for number in range(10)]
+    assert sweep(lab, bell, decide).rung == 8
+    urgent = [_urgent(lab, name) for name in "ab"]
+    assert sweep(lab, bell, decide) == SweepReport(expired=0, waiting=8, rung=2)
+    assert bell.depth() == 8
+    assert sweep(lab, bell, decide).rung == 0
+    assert _order(redis_server) == [*urgent, *slow[:6]]
+    assert sweep(lab, bell, decide).rung == 8  # the two that made way are due as before
+
+
+def test_more_urgent_slides_than_may_wait_stay_within_the_budget(lab: Engine, bell: CeleryDoorbell) -> None:
+    add_slide(lab, "slow")
+    urgent = [_urgent(lab, str(number)) for number in range(20)]
+    for _ in range(3):
+        sweep(lab, bell, decide)
+        assert bell.waiting(100) == set(urgent[:8])
+
+
 def test_sweeps_at_the_same_time_ring_once(lab: Engine, bell: CeleryDoorbell, redis_server: RedisServer) -> None:
     ids = {add_slide(lab, name) for name in "abcd"}
     bells = [bell, *(CeleryDoorbell(queues.make_app(redis_server.url)) for _ in range(3))]
@@ -162,11 +209,14 @@ def test_a_bell_that_fails_in_the_middle_loses_nothing(lab: Engine, bell: Celery
     class Breaking:
         """Rings once, then the broker goes away."""
 
-        def ring(self, run_ids: Collection[int]) -> int:
-            return bell.ring(list(run_ids)[:1])
+        def ring(self, run_ids: Collection[int], *, urgent: bool = False) -> int:
+            return bell.ring(list(run_ids)[:1], urgent=urgent)
 
         def waiting(self, limit: int) -> set[int]:
             return bell.waiting(limit)
+
+        def take_back(self, count: int) -> int:
+            return bell.take_back(count)
 
     ids = {add_slide(lab, name) for name in "abc"}
     assert [sweep(lab, Breaking(), decide).rung for _ in range(4)] == [1, 1, 1, 0]

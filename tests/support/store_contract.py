@@ -65,6 +65,24 @@ class ObjectStoreContract:
             store.put_bytes(key, b"")
         assert [obj.key for obj in store.list()] == sorted(keys, key=str.encode)
 
+    @pytest.mark.parametrize("most", [1, 2, 3, 100])
+    def test_ranges_hold_every_key_once_in_order(self, store: ObjectStore, most: int) -> None:
+        for key in (
+            "a.svs",
+            "lab-1/p/x.svs",
+            "lab.mrxs",
+            "lab/p/x.svs",
+            "lab/p/y.svs",
+            "lab0/x.svs",
+            "z.svs",
+            "é/x.svs",
+        ):
+            store.put_bytes(key, b"")
+        ranges = store.ranges(most)
+        listed = [obj.key for keys in ranges for obj in store.list_range(keys)]
+        assert 1 <= len(ranges) <= most
+        assert listed == [obj.key for obj in store.list()]
+
     def test_absent_objects_are_none(self, store: ObjectStore) -> None:
         assert store.head("lab/p1/none.svs") is None
         assert store.read_small("lab/p1/none.svs.json") is None

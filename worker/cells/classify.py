@@ -6,6 +6,7 @@ said of the copies errs less and knows better when it errs (docs/uncertainty.md)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from worker.cells.preprocess import Pixels, prepare, resized, to_input, turned
+from worker.errors import ServiceError
 from worker.nets.cards import Colour, Denoise
 from worker.nets.registry import Model
 
@@ -31,12 +33,13 @@ def classify(crops: Pixels, model: Model, *, batch: int = 64) -> Calls:
     """Call (N, S, S, 3) uint8 RGB crops at the model's µm/px, S the card's crop_px, `batch` at a time.
 
     A crop's probabilities do not depend on its neighbours in the batch beyond float32 rounding.
-    Raises ValueError for crops of another size.
+    Where the device has no memory for `batch` crops, they go in halves: the calls stay the same.
+    Raises ValueError for crops of another size, ServiceError when there is no memory for a single one.
     """
     size = model.card.crop_px
     if crops.shape[1:] != (size, size, 3):
         raise ValueError(f"{model.card.name} takes ({size}, {size}, 3) crops, not {crops.shape[1:]}")
-    parts = [_called(crops[start : start + batch], model) for start in range(0, len(crops), batch)]
+    parts = [part for start in range(0, len(crops), batch) for part in _fitting(crops[start : start + batch], model)]
     parts = parts or [(np.empty((0, len(model.card.classes)), dtype=np.float32), np.empty(0, dtype=np.bool_))]
     probabilities, outlying = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Calls(
@@ -56,6 +59,25 @@ def features(crops: Pixels, model: Model) -> torch.Tensor:
     values = torch.from_numpy(to_input(shown, card.mean, card.std))
     with torch.inference_mode():
         return model.net.features(values.to(model.device).contiguous(memory_format=torch.channels_last))
+
+
+def _fitting(crops: Pixels, model: Model) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Yield the calls of the crops in order, in as many parts as the device's memory needs."""
+    try:
+        fits = [_called(crops, model)]
+    except torch.OutOfMemoryError:
+        fits = []
+    # Out here the error, which holds on to every tensor of the pass that failed, is gone.
+    if fits:
+        yield from fits
+        return
+    if len(crops) == 1:
+        raise ServiceError(f"{model.device} has no memory for one crop: something else uses it, or it is too small")
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
+    half = len(crops) // 2
+    yield from _fitting(crops[:half], model)
+    yield from _fitting(crops[half:], model)
 
 
 def _called(crops: Pixels, model: Model) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

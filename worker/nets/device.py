@@ -7,6 +7,11 @@ import torch
 from worker.errors import ModelError
 
 
+def is_broken_by(error: Exception) -> bool:
+    """Tell whether after this error the process can use its device no more: only a new process can."""
+    return isinstance(error, torch.AcceleratorError)
+
+
 def chosen_device(device: str) -> torch.device:
     """Return the device named, `auto` being the first GPU when there is one; ModelError when it is not usable."""
     if device == "auto":

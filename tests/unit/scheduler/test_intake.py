@@ -18,6 +18,7 @@ from scheduler.intake import (
     is_slide_key,
     sidecar_key,
     slide_of_sidecar,
+    status_key,
 )
 from worker.errors import BadRequestError
 
@@ -42,7 +43,7 @@ def test_the_key_names_lab_and_patient() -> None:
 
 
 def test_the_sidecar_says_the_rest() -> None:
-    told = _sidecar(specimen="blood", stain="MGG", mpp=0.25, taken_at="2026-03-01T09:30:00+01:00")
+    told = _sidecar(specimen="blood", stain="MGG", mpp=0.25, taken_at="2026-03-01T09:30:00+01:00", urgent=True)
     assert facts_of(KEY, told, SETTINGS) == SlideFacts(
         lab="lab",
         patient="patient",
@@ -50,6 +51,7 @@ def test_the_sidecar_says_the_rest() -> None:
         stain="MGG",
         mpp_um=0.25,
         taken_at=datetime(2026, 3, 1, 8, 30, tzinfo=UTC),
+        urgent=True,
     )
 
 
@@ -164,6 +166,15 @@ def test_a_file_of_a_series_is_no_slide_of_its_own() -> None:
 
 def test_where_the_sidecar_lies() -> None:
     assert [sidecar_key(key) for key in ("p/x.mrxs", "p/series/")] == ["p/x.mrxs.json", "p/series.json"]
+
+
+def test_where_a_status_lies_is_never_taken_for_a_slide_or_a_sidecar() -> None:
+    keys = ("p/x.svs", "p/x.mrxs", "p/series/")
+    assert [status_key(key) for key in keys] == ["p/x.svs.status.json", "p/x.mrxs.status.json", "p/series.status.json"]
+    for key in keys:
+        assert not is_slide_key(status_key(key))
+        assert slide_of_sidecar(status_key(key)) is None
+    assert "rename the folder" in _reason("lab/p/series.status/", None)
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,14 @@ from worker.store_folder import FolderStore
 class SilentBell:
     """A doorbell that nobody hears."""
 
-    def ring(self, run_ids: Collection[int]) -> int:
+    def ring(self, run_ids: Collection[int], *, urgent: bool = False) -> int:  # noqa: ARG002 - as below
         return len(run_ids)
 
     def waiting(self, limit: int) -> set[int]:  # noqa: ARG002 - the doorbell's interface
         return set()
+
+    def take_back(self, count: int) -> int:  # noqa: ARG002 - as above
+        return 0
 
 
 @dataclass
@@ -58,7 +61,8 @@ def line(tmp_path: Path, no_postgres: Engine) -> Line:
 
 @pytest.fixture
 def no_postgres(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    monkeypatch.setattr("scheduler.sweep.PATIENCE_S", 0.01)
+    for module in ("sweep", "status"):
+        monkeypatch.setattr(f"scheduler.{module}.PATIENCE_S", 0.01)
     return make_engine("postgresql://nobody@127.0.0.1:1/none")
 
 

@@ -24,7 +24,7 @@ from worker.errors import BadRequestError, ServiceError
 from worker.storage import Progress
 from worker.store_folder import FolderStore
 
-CASE = Case(lab="a", patient="P-1", specimen="marrow", stain="MGG", is_smear=True, mpp_um=0.25)
+CASE = Case(lab="a", patient="P-1", specimen="marrow", stain="MGG", is_smear=True, mpp_um=0.25, is_urgent=True)
 
 
 @pytest.fixture

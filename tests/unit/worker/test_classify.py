@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from tests.support.models import write_tiny_model
 from worker.cells.classify import classify, features
 from worker.cells.preprocess import prepare
+from worker.errors import ServiceError
 from worker.nets.cards import Colour, Denoise
 from worker.nets.outliers import Outliers
 from worker.nets.registry import Model, load
@@ -87,6 +89,33 @@ def test_no_crops_give_no_calls(model: Model) -> None:
     calls = classify(_crops(0), model)
     assert calls.probabilities.shape == (0, len(model.card.classes))
     assert calls.index.shape == calls.abstained.shape == (0,)
+
+
+def _with_memory_for(crops: int, model: Model) -> Model:
+    """Return the model on a device that has no memory for more crops at once."""
+    honest = model.net.features
+
+    class Scarce(type(model.net)):  # type: ignore[misc]
+        def features(self, given: torch.Tensor) -> torch.Tensor:
+            if len(given) > crops:
+                raise torch.OutOfMemoryError
+            return honest(given)
+
+    net = copy.copy(model.net)
+    net.__class__ = Scarce
+    return replace(model, net=net)
+
+
+@pytest.mark.parametrize("room", [1, 2, 6])
+def test_without_memory_for_all_crops_at_once_they_are_called_in_parts(model: Model, room: int) -> None:
+    crops = _crops(7)
+    parted = classify(crops, _with_memory_for(room, model)).probabilities
+    assert np.abs(parted - classify(crops, model).probabilities).max() < 1e-5
+
+
+def test_without_memory_for_a_single_crop_the_run_is_tried_again_later(model: Model) -> None:
+    with pytest.raises(ServiceError, match="no memory for one crop"):
+        classify(_crops(3), _with_memory_for(0, model))
 
 
 def test_crops_of_another_size_are_refused(model: Model) -> None:

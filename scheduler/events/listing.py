@@ -1,9 +1,8 @@
-"""Where slides are heard of. The listing alone is enough; whatever else tells of them makes it only faster."""
+"""The bucket's own listing as a source of slides: the truth, which alone is enough."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
@@ -16,26 +15,8 @@ from scheduler.registration import PATIENCE_S, Door
 log = structlog.get_logger(__name__)
 
 
-class EventSource(Protocol):
-    """Something that tells of new objects. A source decides nothing: each key goes through `take_in`."""
-
-    @property
-    def name(self) -> str:
-        """The source in logs."""
-
-    @property
-    def every_s(self) -> float:
-        """How long to wait between two calls of `poll`."""
-
-    def poll(self) -> int:
-        """Take in what is new and return how many runs became due.
-
-        Raises ServiceError and the database's errors; the next call goes on.
-        """
-
-
 class Listing:
-    """The bucket's own listing as a source."""
+    """The listing as a source."""
 
     name = "listing"
 

@@ -1,0 +1,92 @@
+"""`marrowline cancel` and `retry` on a real database."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from scheduler import cli
+from tests.support.rows import add_slide, execute, read, scalar
+from worker.rules import DEFAULT_RULE
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(
+    lab: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    monkeypatch.setenv("MARROWLINE_DATABASE_URL", lab.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("MARROWLINE_HOME", str(tmp_path))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        execute(lab, f"UPDATE lab SET rule = '{DEFAULT_RULE}'")  # commands judge by the real rules
+        monkeypatch.setattr(sys, "argv", ["marrowline", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return run
+
+
+def _states(engine: Engine) -> Any:
+    return scalar(engine, "SELECT string_agg(state, ' ' ORDER BY id) FROM run")
+
+
+def test_a_slide_is_cancelled_with_a_reason_and_taken_back(command: Command, lab: Engine) -> None:
+    read(lab, add_slide(lab, "a"))
+    add_slide(lab, "b")
+    code, out, _ = command("cancel", "b.tif", "--reason", "wrong patient", "--json")
+    assert (code, json.loads(out)) == (0, [{"slide_id": 2, "key": "lab/patient/b.tif", "was": "waiting"}])
+    assert _states(lab) == "done cancelled"
+    assert (
+        scalar(lab, "SELECT state || ': ' || reason FROM report.slides WHERE slide_id = 2")
+        == "cancelled: wrong patient"
+    )
+    assert scalar(lab, "SELECT slides_open FROM report.patients") == 0
+    assert command("retry", "2")[0] == 0
+    assert _states(lab) == "done pending"
+
+
+def test_all_slides_of_a_patient_are_cancelled(command: Command, lab: Engine) -> None:
+    for name in "ab":
+        add_slide(lab, name)
+    add_slide(lab, "c", patient="other")
+    assert command("cancel", "--patient", "patient", "--reason", "withdrew consent")[0] == 0
+    assert _states(lab) == "cancelled cancelled pending"
+
+
+def test_a_patient_of_two_labs_needs_the_lab(command: Command, lab: Engine) -> None:
+    for name in ("north", "south"):
+        add_slide(lab, lab=name)
+    code, _, err = command("cancel", "--patient", "patient", "--reason", "x")
+    assert (code, "--lab" in err) == (2, True)
+    assert command("cancel", "--patient", "patient", "--lab", "north", "--reason", "x")[0] == 0
+    assert _states(lab) == "cancelled pending"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--reason", "x"], 2, "--patient"),
+        (["a.tif", "--patient", "p", "--reason", "x"], 2, "--patient"),
+        (["a.tif", "--reason", " "], 2, "--reason is empty"),
+        (["a.tif"], 2, "--reason"),
+        (["nothing.tif", "--reason", "x"], 1, "no slide"),
+        (["--patient", "nobody", "--reason", "x"], 1, "nobody"),
+    ],
+)
+def test_what_cannot_be_cancelled_is_told(
+    command: Command, lab: Engine, arguments: list[str], code: int, told: str
+) -> None:
+    add_slide(lab)
+    found, _, err = command("cancel", *arguments)
+    assert (found, told in " ".join(err.split())) == (code, True), err
+    assert _states(lab) == "pending"
