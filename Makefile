@@ -6,7 +6,7 @@ AUDIT_VENV := .venv/.audit
 BIN := $(VENV)/bin
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test slow fuzz faults unit bench lint format audit sbom clean
+.PHONY: demo test slow heavy fuzz faults unit bench lint format audit sbom clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -14,6 +14,7 @@ help:
 	@echo "make demo    drawn smears of three patients through the whole line (needs Python 3.11+)"
 	@echo "make test    the tests, on real servers that it installs into $(VENV) and $(S3_VENV)"
 	@echo "make slow    the tests that take many minutes: a thousand slides"
+	@echo "make heavy   ten thousand slides that wait, a million keys: half an hour"
 	@echo "make fuzz    500 altered slides through the sandbox"
 	@echo "make faults  every row of the fault matrix for real, and guards taken away that rows must notice"
 	@echo "make unit    the unit tests alone"
@@ -58,10 +59,13 @@ demo: $(VENV)/.runtime
 	$(BIN)/marrowline demo --dir .marrowline/demo
 
 test: $(VENV)/.dev $(S3_VENV)/.ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not heavy'
 
-slow: $(VENV)/.dev
+slow: $(VENV)/.dev $(S3_VENV)/.ready
 	$(BIN)/python -m pytest -m slow
+
+heavy: $(VENV)/.dev $(S3_VENV)/.ready
+	$(BIN)/python -m pytest -m heavy
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.support.fuzz
@@ -70,7 +74,7 @@ faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' tests/unit
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not heavy' tests/unit
 
 bench: $(VENV)/.bench
 	$(BIN)/marrowline bench read

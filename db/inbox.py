@@ -21,12 +21,17 @@ _SAME_EVENT_S = 600.0
 """A repeat within this time is another delivery of the same event; a later one is worth a look of its own."""
 _IS_FULL = text("SELECT EXISTS (SELECT FROM event_inbox WHERE handled_at IS NULL OFFSET :most)")
 # Hints in the hand of a scheduler that dies come up again when `hold_s` is over; looking twice is harmless.
+# Materialized, as a plan may run a subquery once per row: each time it would lock and take other rows.
 _TAKE = text(
     """
-    UPDATE event_inbox SET tries = tries + 1, due_at = now() + make_interval(secs => :hold_s * (tries + 1))
-     WHERE id IN (SELECT id FROM event_inbox WHERE handled_at IS NULL AND due_at <= now() AND bucket = :bucket
-                   ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED)
-    RETURNING id, key, sequencer, tries
+    WITH due AS MATERIALIZED (
+      SELECT id FROM event_inbox WHERE handled_at IS NULL AND due_at <= now() AND bucket = :bucket
+       ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    UPDATE event_inbox AS hint
+       SET tries = hint.tries + 1, due_at = now() + make_interval(secs => :hold_s * (hint.tries + 1))
+      FROM due WHERE hint.id = due.id
+    RETURNING hint.id, hint.key, hint.sequencer, hint.tries
     """
 )
 

@@ -33,13 +33,17 @@ _GATHER = text(
     SELECT count(*) FROM taken
     """
 )
+# Materialized, as a plan may run a subquery once per row: each time it would lock and claim other rows.
 _CLAIM = text(
     """
+    WITH due AS MATERIALIZED (
+      SELECT bucket, key FROM upload_status
+       WHERE bucket = :bucket AND starts_with(key, :prefix) AND written < wanted AND next_at <= now()
+       ORDER BY next_at, key LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
     UPDATE upload_status AS status
        SET fence = status.fence + 1, tries = status.tries + 1, next_at = now() + make_interval(secs => :lease_s)
-      FROM (SELECT bucket, key FROM upload_status
-             WHERE bucket = :bucket AND starts_with(key, :prefix) AND written < wanted AND next_at <= now()
-             ORDER BY next_at, key LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
+      FROM due
      WHERE status.bucket = due.bucket AND status.key = due.key
     RETURNING status.bucket, status.key, status.fence, status.wanted, status.tries, status.digest, status.refusal,
               now() AS at

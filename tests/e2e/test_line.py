@@ -61,6 +61,7 @@ def test_a_deleted_slide_makes_the_finding_incomplete(line: Line, slides: list[P
     eventually(incomplete, within_s=30, what="the missing slide shows in the finding")
 
 
+@pytest.mark.timeout(600)
 def test_an_upload_to_s3_is_answered_in_sql(slides: list[Path], tmp_path: Path, s3_server: S3Server) -> None:
     bucket = s3_server.make_bucket()
     settings = s3_server.settings(bucket)
@@ -83,7 +84,7 @@ def test_an_upload_to_s3_is_answered_in_sql(slides: list[Path], tmp_path: Path, 
             client.upload_file(str(slide), bucket, f"lab-a/ALL-3/{slide.name}")
         query = "SELECT finding, slides_done FROM report.patients WHERE lab = 'lab-a' AND patient = 'ALL-3'"
         answer = [{"finding": "consistent_with_ALL", "slides_done": 2}]
-        eventually(lambda: line.sql(query) == answer, within_s=120, what="the finding is in SQL")
+        eventually(lambda: line.sql(query) == answer, within_s=400, what="the finding is in SQL")
 
 
 def test_a_folder_of_copies_is_read_once(line: Line, slides: list[Path], tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_burst_of_uploads_is_read_fairly_and_told(wide: Engine, redis_server: 
         assert violations(conn) == []
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.timeout(3600)
 def test_ten_thousand_slides_that_wait(wide: Engine, redis_server: RedisServer, tmp_path: Path) -> None:
     sizes, hands = {"big": 6000, "large": 3000, "middle": 900, "small": 100}, 16

@@ -112,7 +112,7 @@ def _filled(engine: Engine, store: Many) -> None:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("of_each", [100, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("of_each", [100, pytest.param(20_000, marks=pytest.mark.heavy)])
 def test_very_many_keys_take_little_memory(lab: Engine, tmp_path: Path, of_each: int) -> None:
     store = Many(tmp_path, name="slides")
     store.of_each = of_each
