@@ -15,6 +15,7 @@ from tests.faults import rows_objects as objects
 from tests.faults import rows_output as output
 from tests.faults import rows_scheduler as scheduler
 from tests.faults import rows_slides as slides
+from tests.faults import rows_torn as torn
 from tests.faults import rows_workers as workers
 from tests.faults.invariants import INVARIANTS
 from tests.faults.rig import Rig
@@ -51,6 +52,7 @@ SCENARIOS: Mapping[int, Scenario] = {
     27: objects.deleted,
     28: objects.late_file,
     29: slides.truncated,
+    30: torn.torn_tile,
     31: slides.no_slides,
     32: slides.huge,
     33: slides.reader_struck,
