@@ -35,7 +35,10 @@ def make_app(broker_url: str, *, time_limit_s: float = 4 * 3600, max_tasks_per_c
         task_default_queue=QUEUE,
         task_acks_late=True,
         task_reject_on_worker_lost=False,  # a crash before the claim would spin for ever; the sweeper re-rings
-        worker_prefetch_multiplier=1,
+        # A message at a time, counted by tasks and not by acknowledged messages: one acknowledgement that is lost with
+        # the connection would otherwise hold its place for ever, and the worker take nothing more.
+        worker_prefetch_multiplier=0,
+        worker_disable_prefetch=True,
         task_time_limit=time_limit_s,
         worker_max_tasks_per_child=max_tasks_per_child or None,
         worker_soft_shutdown_timeout=30,

@@ -13,8 +13,10 @@ from tests.faults import rows_events as events
 from tests.faults import rows_finish as finish
 from tests.faults import rows_objects as objects
 from tests.faults import rows_output as output
+from tests.faults import rows_remote as remote
 from tests.faults import rows_scheduler as scheduler
 from tests.faults import rows_slides as slides
+from tests.faults import rows_torn as torn
 from tests.faults import rows_workers as workers
 from tests.faults.invariants import INVARIANTS
 from tests.faults.rig import Rig
@@ -51,10 +53,14 @@ SCENARIOS: Mapping[int, Scenario] = {
     27: objects.deleted,
     28: objects.late_file,
     29: slides.truncated,
+    30: torn.torn_tile,
     31: slides.no_slides,
     32: slides.huge,
     33: slides.reader_struck,
+    35: remote.odd_keys,
     36: objects.disk_full,
+    37: remote.slow_or_broken,
+    38: remote.another_secret,
     39: output.out_of_memory,
     40: output.device_broken,
     41: output.not_a_number,

@@ -20,7 +20,6 @@ from tests.faults.rig import CANARY, OPEN, Rig
 from tests.support.invariants import RULES
 from worker import queues
 from worker.slide_sets import set_kind
-from worker.store_folder import FolderStore
 from worker.verdict import decide
 
 _CELLS = """
@@ -47,7 +46,7 @@ def nothing_lost(rig: Rig) -> list[str]:
     """I1: every slide in the bucket is registered, as the version that lies there; of a set its index tells."""
     known = {row["key"]: row["etag"] for row in rig.rows("SELECT key, etag FROM slide WHERE state = 'current'")}
     lost = []
-    for one in FolderStore(rig.bucket).list():
+    for one in rig.store.list():
         if is_slide_key(one.key) and one.key not in known:
             lost.append(f"{one.key} is not registered")
         elif is_slide_key(one.key) and set_kind(one.key) is None and known[one.key] != one.etag:

@@ -10,7 +10,7 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ class Trouble:
     refuses: bool = False  # new connections are closed at once
     cut_after: int | None = None  # answers are cut after so many bytes of a connection, `times` of them
     lose_after: tuple[bytes, ...] = ()  # once these were sent, in this order, the answer is lost, `times` of them
+    instead: bytes = b""  # what a request is answered with in the server's place, `times` of them
     times: int = 1
 
 
@@ -39,6 +40,7 @@ class Counters:
     connections: int = 0
     cut: int = 0
     lost: int = 0
+    instead: int = 0
 
 
 @dataclass(eq=False)
@@ -70,6 +72,7 @@ class Proxy:
     trouble: Trouble = field(default_factory=Trouble)
     counters: Counters = field(default_factory=Counters)
     port: int = 0
+    heard: Callable[[bytes], object] = lambda _: None  # is told of each piece of a request
     _links: set[_Link] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
@@ -110,12 +113,17 @@ class Proxy:
         while data := await source.read(_CHUNK):
             await self._audible()
             self._note(data, link)
-            link.server.write(data)
-            await link.server.drain()
+            self.heard(data)
+            answer, side = data, link.server
+            if self.trouble.instead and self.counters.instead < self.trouble.times:
+                self.counters.instead += 1
+                answer, side = self.trouble.instead, link.client
+            side.write(answer)
+            await side.drain()
         raise ConnectionResetError
 
     async def _answers(self, source: asyncio.StreamReader, link: _Link) -> None:
-        while data := await source.read(_CHUNK):
+        while data := await source.read(self._piece()):
             await self._audible()
             if link.losing:
                 self.counters.lost += 1
@@ -139,6 +147,11 @@ class Proxy:
             link.stage += 1
         link.losing = bool(wanted) and left > 0 and link.stage == len(wanted)
         link.tail = seen[-64:]
+
+    def _piece(self) -> int:
+        """Return the most bytes that are passed on at once: a slow line trickles."""
+        rate = self.trouble.bytes_per_s
+        return _CHUNK if rate is None else max(1, min(_CHUNK, int(rate / 10)))
 
     async def _wait(self, size: int) -> None:
         if self.trouble.delay_s:

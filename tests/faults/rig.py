@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from tests.faults.nursery import FAULTS
 from tests.faults.proxy import Proxy, Trouble
 from tests.support.redis import RedisServer
 from worker import queues
+from worker.storage import ObjectStore
+from worker.store_folder import FolderStore
 
 LEASE_S, HEARTBEAT_S, SWEEP_S = 3.0, 1.0, 0.5
 """Decision 3 with 60, 15 and 15 s, divided by about twenty."""
@@ -55,11 +57,18 @@ class Rig:
     uploaded: dict[str, str | None] = field(default_factory=dict)  # slide drawn, by key; None: not to be read
     special: set[str] = field(default_factory=set)  # parts that were started otherwise than the next row expects
     notes: list[str] = field(default_factory=list)  # figures of the row, for its outcome
+    remote: ObjectStore | None = None  # what a row's slides come in, where that is not the folder
+    opened: ExitStack = field(default_factory=ExitStack)  # servers of one row alone
 
     @property
     def bucket(self) -> Path:
         """The folder that slides come in."""
         return self.folder / "bucket"
+
+    @property
+    def store(self) -> ObjectStore:
+        """What slides come in."""
+        return self.remote or FolderStore(self.bucket)
 
     @property
     def faults(self) -> Path:
@@ -232,6 +241,8 @@ class Rig:
         for name in self.special & set(self.parts):
             self.kill(name)
         self.special.clear()
+        self.opened.close()
+        self.remote = None
         shutil.rmtree(self.bucket)
         self.bucket.mkdir()
         for path in (*self.faults.parent.iterdir(), *(self.folder / "cache" / "slides").glob("[0-9a-f]*")):

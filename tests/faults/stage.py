@@ -163,5 +163,6 @@ def _end(made: Rig) -> None:
             one.kill()
     for process in made.parts.values():
         made.code_of(process)
+    made.opened.close()
     made.engine.dispose()
     shutil.rmtree(made.bucket, ignore_errors=True)

@@ -68,7 +68,7 @@ class S3Server:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Run the server for the session. Skips where it is not installed, but in CI that is a failure."""
-    python = _python()
+    python = server_python()
     if not python.exists():
         absent = f"{python} is not there: run `make test`, or point {_VENV_VARIABLE} to an environment with swift"
         if os.environ.get("CI"):
@@ -94,7 +94,8 @@ def running(python: Path, folder: Path) -> Iterator[S3Server]:
             process.wait()
 
 
-def _python() -> Path:
+def server_python() -> Path:
+    """Return the interpreter of the environment that the server is installed in, which need not be there."""
     default = Path(__file__).resolve().parents[2] / ".venv-s3"
     return Path(os.environ.get(_VENV_VARIABLE, default)) / "bin" / "python"
 

@@ -71,12 +71,26 @@ def test_an_answer_may_be_late(proxy: Proxy) -> None:
     assert time.monotonic() - started >= 0.3
 
 
-def test_an_answer_may_be_slow(proxy: Proxy) -> None:
+def test_an_answer_may_trickle(proxy: Proxy) -> None:
+    proxy.trouble = Trouble(bytes_per_s=1000)
     with connected(proxy) as client:
-        proxy.trouble = Trouble(bytes_per_s=1000)
         started = time.monotonic()
-        assert said(client, bytes(300)) == bytes(300)
+        pieces = [said(client, bytes(300))]
+        while sum(map(len, pieces)) < 300:
+            pieces.append(client.recv(65_536))
     assert time.monotonic() - started >= 0.3
+    assert len(pieces[0]) < 300
+
+
+def test_a_request_may_be_answered_in_the_servers_place(proxy: Proxy) -> None:
+    proxy.trouble = Trouble(instead=b"no", times=1)
+    heard: list[bytes] = []
+    proxy.heard = heard.append
+    with connected(proxy) as client:
+        assert said(client, b"hello") == b"no"
+        assert said(client, b"again") == b"again"
+    assert heard == [b"hello", b"again"]
+    assert proxy.counters.instead == 1
 
 
 def test_silence_holds_everything_back_and_ends(proxy: Proxy) -> None:
