@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,6 +26,9 @@ from tests.support.rows import (
     stored,
     taken,
 )
+
+
+LEASE_OVER = "UPDATE run SET lease_until = now() - interval '1 s'"
 
 
 def _state(engine: Engine) -> str:
@@ -80,10 +82,10 @@ def test_an_unknown_finished_or_cancelled_run_is_not_claimed(lab: Engine) -> Non
 
 def test_a_silent_workers_run_is_taken_over_and_its_writes_are_refused(lab: Engine) -> None:
     run_id = add_slide(lab)
-    first = taken(lab, run_id, worker_id="w1", lease_s=0.2)
+    first = taken(lab, run_id, worker_id="w1", lease_s=60)
     runs.store_plan(lab, first, plan())
     assert runs.claim(lab, run_id, worker_id="w2", lease_s=60) is None
-    time.sleep(0.25)
+    execute(lab, LEASE_OVER)
     second = taken(lab, run_id, worker_id="w2")
     assert (second.fence, second.attempt) == (first.fence + 1, first.attempt + 1)
     assert not runs.heartbeat(lab, first)
@@ -101,10 +103,9 @@ def test_a_silent_workers_run_is_taken_over_and_its_writes_are_refused(lab: Engi
 
 def test_a_heartbeat_keeps_the_lease(lab: Engine) -> None:
     run_id = add_slide(lab)
-    claim = taken(lab, run_id, lease_s=0.4)
-    for _ in range(4):
-        time.sleep(0.2)
-        assert runs.heartbeat(lab, claim)
+    claim = taken(lab, run_id, lease_s=60)
+    execute(lab, LEASE_OVER)
+    assert runs.heartbeat(lab, claim)
     assert runs.claim(lab, run_id, worker_id="w2", lease_s=60) is None
 
 
@@ -112,7 +113,7 @@ def test_writing_a_batch_keeps_the_lease_too(lab: Engine) -> None:
     run_id = add_slide(lab)
     claim = taken(lab, run_id)
     runs.store_plan(lab, claim, plan())
-    execute(lab, "UPDATE run SET lease_until = now() - interval '1 s'")
+    execute(lab, LEASE_OVER)
     runs.write_batch(lab, claim, batch())
     assert runs.claim(lab, run_id, worker_id="w2", lease_s=60) is None
 

@@ -107,6 +107,7 @@ def test_the_papers_own_set_alone_is_enough(tmp_path: Path) -> None:
     assert "Positive = ALL; both classes are malignant: ALL." in text
 
 
+@pytest.mark.slow
 def test_every_system_answers(tmp_path: Path) -> None:
     request = replace(_request(tmp_path, systems.SYSTEMS), tasks=tasks.chosen(("pbc",)), protocols=("grouped",))
     running.evaluate(request, lambda _: None)
