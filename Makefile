@@ -6,7 +6,7 @@ AUDIT_VENV := .venv/.audit
 BIN := $(VENV)/bin
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test slow heavy fuzz faults unit bench lint format audit sbom clean
+.PHONY: demo test slow heavy fuzz faults nemesis unit bench lint format audit sbom clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -17,6 +17,7 @@ help:
 	@echo "make heavy   ten thousand slides that wait, a million keys: half an hour"
 	@echo "make fuzz    500 altered slides through the sandbox"
 	@echo "make faults  every row of the fault matrix for real, and guards taken away that rows must notice"
+	@echo "make nemesis faults at random for MINUTES=30, drawn from SEED (printed; by default another each time)"
 	@echo "make unit    the unit tests alone"
 	@echo "make bench   reading and segmenting beside limits and alternatives, which it installs (30 minutes on two cores)"
 	@echo "make lint    ruff, mypy --strict, import rules"
@@ -72,6 +73,9 @@ fuzz: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults
+
+nemesis: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.nemesis $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not heavy' tests/unit

@@ -11,8 +11,10 @@ from tests.faults import rows_broker as broker
 from tests.faults import rows_database as database
 from tests.faults import rows_events as events
 from tests.faults import rows_finish as finish
+from tests.faults import rows_nemesis as nemesis
 from tests.faults import rows_objects as objects
 from tests.faults import rows_output as output
+from tests.faults import rows_queue as queue
 from tests.faults import rows_remote as remote
 from tests.faults import rows_scheduler as scheduler
 from tests.faults import rows_slides as slides
@@ -67,6 +69,10 @@ SCENARIOS: Mapping[int, Scenario] = {
     42: output.weights_altered,
     44: finish.together,
     45: objects.moved,
+    46: queue.burst,
+    47: queue.poison,
+    48: queue.garbage,
+    50: nemesis.three_minutes,
 }
 """What strikes a row; a row that is not here is not written."""
 

@@ -12,7 +12,7 @@ from tests.faults.proxy import Trouble
 from tests.faults.rig import Rig, through
 from tests.faults.rows_workers import held
 
-_COMMITS = {
+COMMITS = {
     "batch": (b"COPY cell", b"COMMIT"),
     "end": (b"INSERT INTO run_count", b"COMMIT"),
     "claim": (b"lease ran out", b"COMMIT"),
@@ -25,7 +25,7 @@ def commit_answer_lost(rig: Rig) -> None:
     """Row 14."""
     rig.line()
     rig.start("worker", **through(rig.to_postgres, rig))
-    for name, sent in _COMMITS.items():
+    for name, sent in COMMITS.items():
         lost = rig.to_postgres.counters.lost
         rig.to_postgres.trouble = Trouble(lose_after=sent, times=lost + 1)
         rig.upload(name)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import os
 import pickle
 import subprocess
 import sys
@@ -19,10 +16,12 @@ from redis.exceptions import ConnectionError as NoConnectionError
 
 from scheduler.doorbell import CeleryDoorbell
 from tests.support.broker import PASSWORDS_OF, Broker, debian_redis, started_broker
+from tests.support.forged import Trap, envelope
 from worker import queues
 
 WORKER = """
 import pathlib, sys
+from tests.support.forged import Trap, envelope
 from worker import queues
 app = queues.make_app(sys.argv[1])
 @app.task(name=queues.READ_SLIDE)
@@ -104,29 +103,6 @@ def test_tls_takes_no_client_in_the_clear_and_no_other_authority(broker: Broker,
     other = Broker(port=broker.port, folder=tmp_path, process=broker.process, ca=tmp_path / "ca.crt")
     with other.client("monitor") as client, pytest.raises(NoConnectionError, match="certificate verify failed"):
         client.ping()
-
-
-class Trap:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.mkdir, (str(self.path),)
-
-
-def envelope(body: bytes, *, task: str = queues.READ_SLIDE, kind: str = "application/json") -> str:
-    properties = {
-        "delivery_tag": "t", "delivery_mode": 2, "priority": 0, "body_encoding": "base64",
-        "delivery_info": {"exchange": "", "routing_key": queues.QUEUE},
-    }  # fmt: skip
-    return json.dumps(
-        {
-            "body": base64.b64encode(body).decode(), "content-encoding": "binary", "content-type": kind,
-            "headers": {"task": task, "id": "1", "lang": "py"}, "properties": properties,
-        }
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("broker", ["tls" if debian_redis() else "clear"], indirect=True, scope="module")
