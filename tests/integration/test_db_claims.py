@@ -27,7 +27,6 @@ from tests.support.rows import (
     taken,
 )
 
-
 LEASE_OVER = "UPDATE run SET lease_until = now() - interval '1 s'"
 
 
