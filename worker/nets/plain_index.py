@@ -46,14 +46,20 @@ class _Short:
     """A file of which only little is read at once, whatever length a damaged index gives."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.readline = file.readline
-        self._read = file.read
+        self._file = file
 
     def read(self, count: int) -> bytes:
         """Return the next bytes; raises ValueError for more than an index has in one piece."""
         if count > _LONGEST:
             raise ValueError(f"the index is damaged: a text of {count} bytes")
-        return self._read(count)
+        return self._file.read(count)
+
+    def readline(self) -> bytes:
+        """Return the next line; raises ValueError for one with an escape, which the name of no type has."""
+        line = self._file.readline(_LONGEST)
+        if b"\\" in line:
+            raise ValueError("the index is damaged: a name with an escape in it")
+        return line
 
 
 class _Machine:
