@@ -18,13 +18,13 @@ def _with_three_waiting(rig: Rig) -> psutil.Process:
     child = rig.child(held(rig, "batch.read"))
     for number, name in enumerate(_WAITING):
         rig.upload(name, "abc"[number])
-    rig.until(lambda: _length(rig) >= len(_WAITING), "three messages wait")
+    rig.until(lambda: len(_messages(rig)) >= len(_WAITING), "three messages wait")
     return child
 
 
-def _length(rig: Rig) -> int:
+def _messages(rig: Rig) -> set[bytes]:
     with rig.redis.client() as client:
-        return sum(int(client.llen(name) or 0) for name in queues.LISTS.values())
+        return {message for name in queues.LISTS.values() for message in client.lrange(name, 0, -1)}
 
 
 def _sweeps_failed(rig: Rig) -> int:
@@ -34,9 +34,11 @@ def _sweeps_failed(rig: Rig) -> int:
 def killed(rig: Rig) -> None:
     """Row 10."""
     child = _with_three_waiting(rig)
+    before = _messages(rig)
     rig.redis.kill()
     rig.redis.start()
-    assert _length(rig) == len(_WAITING), "the append-only file lost messages"
+    # Celery may have put back the message of the slide that is being read, which its claim refuses.
+    assert before <= _messages(rig), "the append-only file lost messages"
     child.resume()
     rig.settled()
 
@@ -47,7 +49,7 @@ def flushed(rig: Rig) -> None:
     started = time.monotonic()
     with rig.redis.client() as client:
         client.flushall()
-    rig.until(lambda: _length(rig) >= len(_WAITING), "all are rung for again")
+    rig.until(lambda: len(_messages(rig)) >= len(_WAITING), "all are rung for again")
     rig.note(f"rung for again after {time.monotonic() - started:.1f} s")
     child.resume()
     rig.settled()
