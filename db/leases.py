@@ -76,7 +76,7 @@ def heartbeat(engine: Engine, claim: Claim) -> bool:
 def finish(engine: Engine, claim: Claim, decide: Decide, stop: Stop | None = None) -> None:
     """Mark the run done, count its cells and recompute the patient's verdict, all at once.
 
-    stop: where the reading ended before its plan did; None when it was carried out whole.
+    stop: where and why a reading that takes looks ended; None for one that does not, and is carried out whole.
     Raises FencedError, NotAllowedError when batches of the plan up to there are not written, UnavailableError.
     """
 
@@ -86,7 +86,7 @@ def finish(engine: Engine, claim: Claim, decide: Decide, stop: Stop | None = Non
             return
         batches.close(conn, claim.run_id, row.n_batches, stop)
         end = {"finished_at": func.now(), "n_cells": batches.count_cells(conn, claim.run_id)} | steps.NO_ERROR
-        reason = "all batches written" if stop is None else stop.reason
+        reason = "all batches written" if stop is None or stop.look is None else stop.reason
         steps.step(conn, claim.run_id, RunState.DONE, actor=_actor(row), reason=reason, **end, **_stopped(stop))
         _judge_again(conn, row, decide)
         faultpoint("run.judged")

@@ -229,12 +229,13 @@ class BatchCount:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """Where a reading ended before its plan did, and why."""
+    """Where a reading that takes looks at its counts ended, and why."""
 
     n_read: int  # batches of the plan, from its first
-    rule: str  # the rule set whose look ended it
-    look: int  # counted cells from which that look was due
+    rule: str  # the rule set by which it took looks
+    look: int | None  # counted cells from which the look was due that ended it; None: the plan ended
     cells: int  # counted cells in those batches
+    share: float  # of the rule's error, left to the intervals of these counts
     reason: str
 
 

@@ -89,6 +89,7 @@ class RunReport:
     batches: int | None
     batches_read: int | None  # fewer than batches where a finished reading stopped early
     stop_rule: str | None
+    stop_look: int | None
     stop_cells: int | None
     stop_reason: str | None
     mpp_um: float | None

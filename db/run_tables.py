@@ -44,8 +44,8 @@ run = Table(
     Column("plan", JSONB),
     Column("plan_digest", Text),
     Column("n_batches", Integer),
-    Column("n_read", Integer),  # of the plan's batches, from its first, where reading stopped early
-    Column("stop", JSONB),  # why it did
+    Column("n_read", Integer),  # of the plan's batches, from its first, where a rule's looks may end the reading
+    Column("stop", JSONB),  # what ended it
     Column("mpp_um", Double),
     Column("mpp_source", Text),
     Column("mpp_error_um", Double),

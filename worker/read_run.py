@@ -189,25 +189,23 @@ def _opened(path: Path, settings: WorkerSettings) -> SandboxedReader:
 
 
 def _write(claim: Claim, bench: Bench, heart: Heartbeat, reader: SlideReader, plan: Plan, model: Model) -> Stop | None:
-    """Write the batches that are not there yet; return where the plan's looks ended it, None when all were written."""
+    """Write the batches that are not there yet; return where and why that ended, None for a plan without looks."""
     written = batches.store_plan(bench.engine, claim, plan)
     faultpoint("plan.stored")
     defects = batches.defects(bench.engine, claim) if written else 0
     course = _course(claim, bench, plan, taken_over=bool(written))
-    if course and course.stop:
-        return course.stop
     with closing(pipeline.read_slide(reader, plan, model, skip=written, defects=defects)) as read:
-        for batch in read:
+        for batch in () if course and course.stop else read:
             heart.check()
             faultpoint("batch.read")
             batches.write_batch(bench.engine, claim, batch)
             faultpoint("batch.written")
             course = course and course.after(count(batch))
             if course and course.stop:
-                return course.stop
+                break
             if bench.stopping():
                 raise _StoppingError
-    return None
+    return course.end() if course else None
 
 
 def _course(claim: Claim, bench: Bench, plan: Plan, *, taken_over: bool) -> Course | None:

@@ -187,7 +187,7 @@ def test_finish_counts_classes_with_abstained_cells_apart(lab: Engine, claim: Cl
     assert scalar(lab, "SELECT n_cells FROM run") == 5
 
 
-STOP = Stop(n_read=2, rule="adaptive", look=3, cells=4, reason="below every threshold")
+STOP = Stop(n_read=2, rule="adaptive", look=3, cells=4, share=0.25, reason="below every threshold")
 
 
 def test_written_batches_are_counted_as_a_rule_counts_them(lab: Engine, claim: Claim) -> None:
@@ -205,9 +205,9 @@ def test_a_run_that_stopped_early_is_done_with_its_batches_up_to_there(lab: Engi
     for no in (0, 1, 3):  # the last is of nobody who carries out the plan
         runs.write_batch(lab, claim, batch(no, ["lymphocyte"] * (no + 1)))
     runs.finish(lab, claim, decide, STOP)
-    told = "(batches, batches_read, stop_rule, stop_cells, stop_reason, change_reason, cells)"
+    told = "(batches, batches_read, stop_rule, stop_look, stop_cells, stop_reason, change_reason, cells)"
     assert scalar(lab, f"SELECT {told} FROM report.runs") == (
-        '(4,2,adaptive,4,"below every threshold","below every threshold",3)'
+        '(4,2,adaptive,3,4,"below every threshold","below every threshold",3)'
     )
     assert scalar(lab, "SELECT array_agg(DISTINCT batch_no) FROM report.cells") == [0, 1]
     with transaction(lab) as conn:
@@ -233,7 +233,7 @@ def test_a_run_that_stopped_early_forgets_it_when_it_is_read_again(lab: Engine, 
     with transaction(lab) as conn:
         runs.cancel(conn, claim.run_id, decide, "count all of it")
         runs.requeue(conn, claim.run_id, decide)
-    assert scalar(lab, "SELECT num_nulls(batches_read, stop_rule, stop_cells, stop_reason) FROM report.runs") == 4
+    assert scalar(lab, "SELECT num_nulls(batches_read, stop_rule, stop_look, stop_reason) FROM report.runs") == 4
 
 
 def test_cells_of_different_runs_lie_in_different_partitions(lab: Engine) -> None:

@@ -20,7 +20,7 @@ from tests.support.postgres import wipe
 from tests.support.rows import DEFAULTS, batch, decide, execute, plan, stored, use_model
 
 OPEN = ("pending", "running", "retry_wait")
-STOP = Stop(n_read=1, rule="adaptive", look=3, cells=3, reason="below every threshold")
+STOP = Stop(n_read=1, rule="adaptive", look=3, cells=3, share=0.25, reason="below every threshold")
 PATIENTS = {"a": "p1", "b": "p1", "c": "p2"}
 
 

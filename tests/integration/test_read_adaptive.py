@@ -30,7 +30,9 @@ from worker.verdict import decide
 ADAPTIVE = "marrowline-2026.2-adaptive"
 ALIKE = ("lymphoblast", "plasma_cell", "lymphocyte", "neutrophil")
 """Classes of an untrained model that then calls every cell alike: a run is clear of its threshold at the first look."""
-STOP = "SELECT (batches, batches_read, stop_rule, stop_cells, cells, stop_reason) FROM report.runs WHERE run_id = {}"
+STOP = (
+    "SELECT (batches, batches_read, stop_rule, stop_look, stop_cells, stop_reason) FROM report.runs WHERE run_id = {}"
+)
 COUNTS = "SELECT array_agg((cell_class, called, abstained) ORDER BY cell_class)::text FROM run_count WHERE run_id = {}"
 PLACES = (
     "SELECT md5(string_agg(batch_no || ':' || cell_no || ':' || x_l0 || ':' || y_l0, ',' ORDER BY batch_no, cell_no))"
@@ -90,9 +92,9 @@ def test_a_run_stops_at_its_look_and_every_take_over_comes_to_the_same(engine: E
         read_run(2, when_written(bench, 2, 6, taken_over)) is Outcome.FENCED
     )  # it reads on behind the one that took over
     stop = scalar(engine, STOP.format(1))
-    planned, read, rule, cells, *_ = stop.strip("()").split(",")
+    planned, read, rule, look, cells, *_ = stop.strip("()").split(",")
     assert 3 < int(read) < int(planned)
-    assert (rule, int(cells) >= 200) == (ADAPTIVE, True)
+    assert (rule, look, int(cells) >= 200) == (ADAPTIVE, "200", True)
     assert scalar(engine, STOP.format(2)) == stop
     for facts in (COUNTS, f"{PLACES} FROM cell WHERE run_id = {{}}"):
         assert scalar(engine, facts.format(1)) == scalar(engine, facts.format(2))

@@ -14,7 +14,7 @@ from typing import Any
 
 from db.records import NOT_COUNTED, Batch, BatchCount, CellClass, Specimen, SpecimenTally, Stop
 from worker.counting.intervals import counted
-from worker.counting.looks import due, looks_for, stop
+from worker.counting.looks import due, looks_for, share_at_end, stop
 from worker.rules import RULES, RuleSet
 
 
@@ -34,6 +34,20 @@ class Course:
         while course.stop is None and course.n_read in course.waiting:
             course = course._one_on()
         return course
+
+    def end(self) -> Stop:
+        """Return where it stopped, or else what is to be said of a run whose plan is carried out whole."""
+        if self.stop is not None:
+            return self.stop
+        cells = counted(self.seen)
+        return Stop(
+            n_read=self.n_read,
+            rule=self.rule.name,
+            look=None,
+            cells=cells,
+            share=share_at_end(self.rule, self.seen.specimen, cells),
+            reason="read to its end: no look was clear of every threshold",
+        )
 
     def _one_on(self) -> Course:
         batch = self.waiting[self.n_read]
@@ -79,4 +93,4 @@ def _stop(rule: RuleSet, before: SpecimenTally, after: SpecimenTally, n_read: in
     look = None if look_at is None else stop(after, rule, look_at)
     if look is None:
         return None
-    return Stop(n_read=n_read, rule=rule.name, look=look.at, cells=look.cells, reason=look.reason)
+    return Stop(n_read=n_read, rule=rule.name, look=look.at, cells=look.cells, share=look.share, reason=look.reason)

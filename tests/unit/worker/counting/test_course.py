@@ -11,7 +11,7 @@ from db.records import Batch, BatchCount, CellClass, Specimen, SpecimenTally, St
 from tests.support.rows import cell
 from worker.counting.course import Course, count, counting_for, course_of
 from worker.counting.intervals import counted
-from worker.counting.looks import looks_for, stop
+from worker.counting.looks import looks_for, share_at_end, share_of_look, stop
 from worker.rules import RULES
 
 ADAPTIVE = RULES["marrowline-2026.2-adaptive"]
@@ -49,7 +49,7 @@ def first_stop(batches: list[BatchCount]) -> tuple[int, int] | None:
     return None
 
 
-def where(found: Stop | None) -> tuple[int, int] | None:
+def where(found: Stop | None) -> tuple[int, int | None] | None:
     return None if found is None else (found.n_read, found.look)
 
 
@@ -90,7 +90,16 @@ def test_a_stop_says_where_and_why() -> None:
     found = reduce(Course.after, batches, beginning()).stop
     assert found is not None
     assert (found.n_read, found.rule, found.look, found.cells) == (6, ADAPTIVE.name, 500, 546)
+    assert found.share == share_of_look(ADAPTIVE, Specimen.MARROW, 500)
     assert found.reason.startswith("clear of every threshold at the look at 500 cells: lymphoblasts 0 of 546 cells")
+
+
+def test_a_run_read_to_its_end_says_what_is_left_of_the_error() -> None:
+    read = reduce(Course.after, [BatchCount(no=no, called={BLAST: 20, OTHER: 80}) for no in range(7)], beginning())
+    assert read.stop is None
+    found = read.end()
+    assert (found.n_read, found.look, found.cells) == (7, None, 700)
+    assert found.share == share_at_end(ADAPTIVE, Specimen.MARROW, 700) < 1
 
 
 @pytest.mark.parametrize(
