@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +50,24 @@ def mended(polygon: Contour) -> Contour | None:
     cv2.fillPoly(bitmap, [apart - corner], 1)
     found = around(bitmap)
     return found + corner if is_simple(found) else None
+
+
+def way_round(corners: Sequence[tuple[int, int]]) -> int:
+    """Return 1 or -1 for corners that go once round their mean without a step back, 0 for all others.
+
+    Such a polygon is simple, as most cells' are, and this is told in a tenth of the time that `is_simple` takes. 1:
+    by growing angle, which on a picture, whose y grows downwards, is clockwise.
+    """
+    number, sum_x, sum_y = len(corners), sum(x for x, _ in corners), sum(y for _, y in corners)
+    spokes = [(number * x - sum_x, number * y - sum_y) for x, y in corners]
+    way, halves = 0, 0
+    for (ax, ay), (bx, by) in zip(spokes, spokes[1:] + spokes[:1], strict=True):
+        turn = ax * by - ay * bx
+        if turn * way < 0 or turn == 0:
+            return 0
+        way = 1 if turn > 0 else -1
+        halves += (ay < 0) != (by < 0)
+    return way if halves == 2 else 0
 
 
 def is_simple(polygon: Contour) -> bool:

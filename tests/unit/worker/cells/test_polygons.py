@@ -2,16 +2,18 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import combinations
+from math import atan2
 from typing import TypeAlias
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.cells.polygons import Contour, around, is_simple, mended
+from worker.cells.polygons import Contour, around, is_simple, mended, way_round
 
 Place: TypeAlias = tuple[int, int]
 Side: TypeAlias = tuple[Place, Place]
+FEW = st.tuples(st.integers(-4, 4), st.integers(-4, 4))
 PLACES = st.tuples(st.integers(-30, 30), st.integers(-30, 30))
 
 
@@ -105,9 +107,26 @@ def test_a_mended_polygon_is_valid_and_lies_within_what_was_given(corners: list[
     assert (found.max(axis=0) <= given_corners.max(axis=0)).all()
 
 
-@given(st.lists(PLACES, min_size=3, max_size=9))
+@given(st.lists(FEW, min_size=3, max_size=9))
 def test_just_those_polygons_are_simple_whose_sides_do_not_meet(corners: list[tuple[int, int]]) -> None:
     assert is_simple(polygon(*corners)) == (not sides_meet(polygon(*corners)))
+
+
+@given(st.lists(FEW, min_size=1, max_size=9), st.booleans())
+def test_what_goes_once_round_is_simple_and_its_way_is_known(corners: list[Place], sorted_by_angle: bool) -> None:
+    if sorted_by_angle:
+        corners = sorted(set(corners), key=lambda at: atan2(at[1], at[0]))
+    if way := way_round(corners):
+        assert is_simple(polygon(*corners))
+        after = [*corners[1:], corners[0]]
+        assert way * sum(cross(one, other) for one, other in zip(corners, after, strict=True)) > 0
+
+
+def test_a_polygon_that_goes_twice_round_does_not_go_once_round() -> None:
+    star = [(0, -50), (29, 40), (-47, -15), (47, -15), (-29, 40)]  # a pentagram
+    assert way_round(star) == 0
+    assert way_round([star[i] for i in (0, 3, 1, 4, 2)]) == 1
+    assert way_round([star[i] for i in (2, 4, 1, 3, 0)]) == -1
 
 
 def test_a_bitmap_with_a_spur_gives_its_body() -> None:
