@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from db.cases import Case, CaseCell, CaseSlide, cells_of
+from db.cases import Case, CaseCell, CaseSlide
 from db.session import transaction
-from worker.errors import ServiceError
 from worker.outputs.files import whole
 from worker.outputs.geojson.features import feature_of, measured
 from worker.outputs.panel import NOTICE
+from worker.outputs.stored_cells import all_cells
 from worker.workshop import Tell, Workshop
 
 
@@ -29,35 +29,25 @@ def write_packed(workshop: Workshop, case: Case, folder: Path, tell: Tell) -> li
     return _write(workshop, case, folder, tell, packed=True)
 
 
-def write_features(file: TextIO, about: Mapping[str, Any], slide: CaseSlide, cells: Iterable[CaseCell]) -> int:
-    """Write a slide's cells as one FeatureCollection, `about` beside them; return how many there were."""
-    wanted, count = measured(slide.feature_names), 0
+def write_features(file: TextIO, about: Mapping[str, Any], slide: CaseSlide, cells: Iterable[CaseCell]) -> None:
+    """Write a slide's cells as one FeatureCollection, `about` beside them."""
+    wanted, before = measured(slide.feature_names), "\n"
     file.write('{"type": "FeatureCollection", "marrowline": ' + json.dumps(about) + ', "features": [')
     for cell in cells:
-        file.write(",\n" if count else "\n")
-        file.write(json.dumps(feature_of(cell, wanted), allow_nan=False, separators=(",", ":")))
-        count += 1
+        file.write(before + json.dumps(feature_of(cell, wanted), allow_nan=False, separators=(",", ":")))
+        before = ",\n"
     file.write("\n]}\n")
-    return count
 
 
 def _write(workshop: Workshop, case: Case, folder: Path, tell: Tell, *, packed: bool) -> list[Path]:
     written: list[Path] = []
     for slide in case.read:
         path = folder / f"slide-{slide.slide_id}.geojson{'.gz' if packed else ''}"
-        _write_slide(workshop, case, slide, path)
+        with transaction(workshop.engine) as conn, whole(path, packed=packed) as file:
+            write_features(file, _about(case, slide), slide, all_cells(conn, slide))
         written.append(path)
         tell(path.name, len(written), len(case.read))
     return written
-
-
-def _write_slide(workshop: Workshop, case: Case, slide: CaseSlide, path: Path) -> None:
-    if slide.run_id is None or slide.cells is None:
-        raise ServiceError(f"slide {slide.slide_id} is not read to its end: run the command again")
-    with transaction(workshop.engine) as conn, whole(path, packed=path.suffix == ".gz") as file:
-        count = write_features(file, _about(case, slide), slide, cells_of(conn, slide.run_id))
-        if count != slide.cells:
-            raise ServiceError(f"slide {slide.slide_id} changed while it was written: run the command again")
 
 
 def _about(case: Case, slide: CaseSlide) -> dict[str, Any]:
