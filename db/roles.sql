@@ -90,7 +90,10 @@ BEGIN
     ('area', 'run_id IN (SELECT id FROM public.run)'),
     ('tile_defect', 'run_id IN (SELECT id FROM public.run)'),
     ('correction', 'run_id IN (SELECT id FROM public.run)'),
-    ('transition', 'run_id IN (SELECT id FROM public.run)')
+    ('transition', 'run_id IN (SELECT id FROM public.run)'),
+    ('lab_day', 'lab_id IN (SELECT id FROM public.lab)'),
+    ('lab_day_time', 'lab_id IN (SELECT id FROM public.lab)'),
+    ('lab_finding', 'lab_id IN (SELECT id FROM public.lab)')
   ) AS rule (name, shows)
   WHERE NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass('public.' || rule.name))
   LOOP

@@ -22,6 +22,9 @@ EXPECTED = """
     correction      RI         R       -       -    -
     event_inbox     RIUD       -       -       -    -
     lab             RIU        R       -       -    -
+    lab_day         R          -       -       -    -
+    lab_day_time    R          -       -       -    -
+    lab_finding     R          -       -       -    -
     model_version   RIU        R       -       -    -
     outline         R          RIUD    -       -    -
     outline_p*      R          -       -       -    -
