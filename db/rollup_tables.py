@@ -11,11 +11,17 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from db.columns import count, metadata, one_of, words
 from db.records import Finding
@@ -51,6 +57,20 @@ lab_day_time = Table(
     PrimaryKeyConstraint("lab_id", "day", "span", "step"),
     one_of("span", SPANS),
     CheckConstraint("step >= 0", name="step"),
+)
+
+stain_reading = Table(
+    "stain_reading",
+    metadata,
+    Column("run_id", ForeignKey("run.id"), primary_key=True, autoincrement=False),
+    *_of_lab(),
+    Column("model_version_id", BigInteger, nullable=False),
+    Column("finished_at", DateTime(timezone=True), nullable=False),
+    Column("profile", JSONB, nullable=False),
+    Column("earlier_slides", Integer, nullable=False),
+    Column("components", Integer, nullable=False),
+    Column("drift", Double),
+    Index("ix_stain_reading_earlier", "lab_id", "model_version_id", "finished_at", "run_id"),
 )
 
 lab_finding = Table(

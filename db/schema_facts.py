@@ -32,13 +32,14 @@ TRIGGERS = frozenset(
         ("patient", "patient_status_due"),
         ("transition", "lab_day_kept"),
         ("verdict", "lab_finding_kept"),
+        ("run", "stain_kept"),
     }
 )
 GUARDED = frozenset(
     {
         *("lab", "patient", "slide", "slide_file", "run", "run_count", "batch", "area", "tile_defect"),
         *("verdict", "verdict_history", "correction", "transition"),
-        *("lab_day", "lab_day_time", "lab_finding"),
+        *("lab_day", "lab_day_time", "lab_finding", "stain_reading"),
     }
 )
 """Tables whose rows belong to labs, and so have the policies of `roles.sql`."""

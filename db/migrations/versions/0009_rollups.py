@@ -26,8 +26,10 @@ def downgrade() -> None:
     """Drop them."""
     op.execute("DROP TRIGGER lab_day_kept ON transition")
     op.execute("DROP TRIGGER lab_finding_kept ON verdict")
+    op.execute("DROP TRIGGER stain_kept ON run")
     op.execute("DROP FUNCTION lab_day_kept(), lab_finding_kept(), sum_up_again(), lab_day_add(bigint, bigint)")
-    op.execute("DROP TABLE lab_day, lab_day_time, lab_finding")
+    op.execute("DROP FUNCTION stain_kept(), stain_read(bigint)")
+    op.execute("DROP TABLE lab_day, lab_day_time, lab_finding, stain_reading")
     op.execute("DROP INDEX ix_run_quarantined")
     for name in ("x_min_l0", "y_min_l0", "x_max_l0", "y_max_l0"):
         op.execute(f"ALTER TABLE batch DROP COLUMN {name}")

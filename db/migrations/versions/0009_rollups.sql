@@ -114,6 +114,78 @@ CREATE CONSTRAINT TRIGGER lab_day_kept AFTER INSERT ON transition DEFERRABLE INI
 CREATE CONSTRAINT TRIGGER lab_finding_kept AFTER INSERT OR UPDATE ON verdict DEFERRABLE INITIALLY DEFERRED
   FOR EACH ROW EXECUTE FUNCTION lab_finding_kept();
 
+-- How a slide's stain differs from that of the laboratory's earlier slides, told once, when it is read: counted anew for
+-- every slide of a laboratory it would take seconds.
+-- Per component, (value - median) / greatest of 1.4826 * median absolute deviation and the component's floor; then the
+-- root of the mean square over the components that at least 20 of the up to 200 earlier slides have.
+-- worker.cells.stain_profile.drift computes the same.
+CREATE TABLE stain_reading (
+  run_id BIGINT NOT NULL,
+  lab_id BIGINT NOT NULL,
+  model_version_id BIGINT NOT NULL,
+  finished_at timestamptz NOT NULL,
+  profile JSONB NOT NULL,
+  earlier_slides INTEGER NOT NULL,
+  components INTEGER NOT NULL,
+  drift DOUBLE PRECISION,
+  CONSTRAINT pk_stain_reading PRIMARY KEY (run_id),
+  CONSTRAINT fk_stain_reading_run FOREIGN KEY (run_id) REFERENCES run (id)
+);
+CREATE INDEX ix_stain_reading_earlier ON stain_reading (lab_id, model_version_id, finished_at, run_id);
+
+CREATE FUNCTION stain_read(of_run bigint) RETURNS void LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  DELETE FROM stain_reading WHERE run_id = of_run;
+  INSERT INTO stain_reading
+  SELECT run.id, patient.lab_id, run.model_version_id, run.finished_at, run.stain_profile,
+         coalesce(jsonb_array_length(earlier.profiles), 0), distance.components, distance.drift
+    FROM run
+    JOIN slide ON slide.id = run.slide_id
+    JOIN patient ON patient.id = slide.patient_id
+   CROSS JOIN LATERAL (
+      SELECT jsonb_agg(lately.profile) AS profiles
+        FROM (SELECT other.profile FROM stain_reading AS other
+               WHERE other.lab_id = patient.lab_id AND other.model_version_id = run.model_version_id
+                 AND (other.finished_at, other.run_id) < (run.finished_at, run.id)
+               ORDER BY other.finished_at DESC, other.run_id DESC LIMIT 200) AS lately
+    ) AS earlier
+   CROSS JOIN LATERAL (
+      SELECT sqrt(avg(power((own.value::float8 - middle.value) / greatest(1.4826 * spread.value, least.value), 2)))
+               AS drift,
+             count(*) AS components
+        FROM jsonb_each_text(run.stain_profile) AS own (name, value)
+        JOIN (VALUES ('background_r', 6.0), ('background_g', 6.0), ('background_b', 6.0),
+                     ('nucleus_r', 0.06), ('nucleus_g', 0.06), ('nucleus_b', 0.06),
+                     ('red_cell_r', 0.03), ('red_cell_g', 0.03), ('red_cell_b', 0.03),
+                     ('cytoplasm_r', 0.05), ('cytoplasm_g', 0.05), ('cytoplasm_b', 0.05)) AS least (name, value)
+          ON least.name = own.name
+       CROSS JOIN LATERAL (
+          SELECT array_agg((one.profile ->> own.name)::float8) AS known
+            FROM jsonb_array_elements(earlier.profiles) AS one (profile) WHERE one.profile ? own.name
+       ) AS told
+       CROSS JOIN LATERAL (
+          SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY known.value) AS value
+            FROM unnest(told.known) AS known (value)
+       ) AS middle
+       CROSS JOIN LATERAL (
+          SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(known.value - middle.value)) AS value
+            FROM unnest(told.known) AS known (value)
+       ) AS spread
+       WHERE cardinality(told.known) >= 20
+    ) AS distance
+   WHERE run.id = of_run AND run.state = 'done' AND run.stain_profile IS NOT NULL;
+END $$;
+
+CREATE FUNCTION stain_kept() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  PERFORM stain_read(NEW.id);
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER stain_kept AFTER UPDATE ON run FOR EACH ROW
+  WHEN (NEW.state = 'done' AND (OLD.state, OLD.stain_profile) IS DISTINCT FROM (NEW.state, NEW.stain_profile))
+  EXECUTE FUNCTION stain_kept();
+
 -- Makes every sum anew from what it sums up; for upgrades, and for tests to compare with.
 CREATE FUNCTION sum_up_again() RETURNS void LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
@@ -128,3 +200,7 @@ BEGIN
 END $$;
 
 SELECT sum_up_again();
+DO $$
+BEGIN  -- each is told of those before it
+  PERFORM stain_read(id) FROM run WHERE state = 'done' AND stain_profile IS NOT NULL ORDER BY finished_at, id;
+END $$;
