@@ -12,14 +12,9 @@ from worker.outputs.report import words
 from worker.outputs.report.content import Correction, Fact, FuzzyView
 
 _RULE_LIMITS = (
-    (
-        "Intervals take the called cells for a random sample of the smear, and the calls for right, unless the text says "
-        "otherwise."
-    ),
-    (
-        "Morphology alone establishes neither lineage nor clonality. No share here replaces immunophenotyping, genetics "
-        "or the clinical criteria."
-    ),
+    "Intervals take the called cells for a random sample of the smear, and the calls for right, unless said otherwise.",
+    "Morphology alone establishes neither lineage nor clonality.",
+    "No share here replaces immunophenotyping, genetics or the clinical criteria.",
 )
 _SHOWN_RULES = 6
 
