@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from db.records import Cell, CellClass
 from worker.fuzzy.inputs import SUSPECT
-from worker.outputs.marks import MARKS as MARKS  # noqa: PLC0414 — where it is looked for
+from worker.outputs.marks import ABSTAINED, MARKS
 from worker.outputs.panel import Entry, Rgb, framed, lettered
 from worker.predict import Prediction
 from worker.slides.overview import Overview
@@ -26,8 +26,6 @@ _PAPER = 252
 _CANCER: Rgb = (190, 60, 0)
 _NONE: Rgb = (0, 120, 80)
 _UNTOLD: Rgb = (105, 110, 120)
-_NOT_CALLED: Rgb = (120, 120, 120)
-
 _SHORT = {CellClass.IMMATURE_GRANULOCYTE: "immature gran."}
 _LEAST_LETTERED_PX = 36
 """Cells that are drawn narrower have no room for letters."""
@@ -95,7 +93,7 @@ def _is_suspect(cell: Cell) -> bool:
 
 
 def _colour(cell: Cell) -> Rgb:
-    return _NOT_CALLED if cell.abstained else MARKS[CellClass(cell.cell_class)][1]
+    return ABSTAINED if cell.abstained else MARKS[CellClass(cell.cell_class)][1]
 
 
 def _tall(picture: RgbImage) -> RgbImage:
@@ -125,7 +123,7 @@ def _legend(cells: Sequence[Cell]) -> tuple[Entry, ...]:
     ]
     if abstained := sum(cell.abstained for cell in cells):
         label = f"?  not called ({abstained})"
-        entries.append(Entry(colour=_NOT_CALLED, label=label, share=abstained / len(cells), outlined=True))
+        entries.append(Entry(colour=ABSTAINED, label=label, share=abstained / len(cells), outlined=True))
     return tuple(entries)
 
 

@@ -1,4 +1,4 @@
-"""The letters and the colour by which every output shows a class."""
+"""The letters and colours that stand for classes of cells in every picture and file."""
 
 from __future__ import annotations
 
@@ -24,3 +24,6 @@ MARKS: Mapping[CellClass, tuple[str, Rgb]] = {
     CellClass.ARTEFACT: ("AR", (70, 70, 70)),
 }
 """Letters and colour of each class; the letters tell classes apart where colours do not."""
+
+ABSTAINED: Rgb = (120, 120, 120)
+"""Of cells that the model would not call."""

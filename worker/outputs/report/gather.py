@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from hashlib import sha256
 
-from db.cases import Case, CaseSlide, cells_of
+from db.cases import Case, CaseSlide
 from db.session import transaction
 from worker.errors import BadSlideError, ObjectChangedError
 from worker.outputs.report import finding, words
@@ -16,6 +15,7 @@ from worker.outputs.report.content import Content
 from worker.outputs.report.page import MOST_PICTURED, Looked, called, content_of
 from worker.outputs.report.pictures import Picture, cell_pictures, overview_picture
 from worker.outputs.report.sample import NOT_CALLED, Sampled, SeenRun, seen, surest
+from worker.outputs.stored_cells import all_cells
 from worker.slides.reader import SlideReader
 from worker.slides.sandbox.reader import open_sandboxed
 from worker.slides.sandbox.spec import Level, SandboxSpec
@@ -37,7 +37,7 @@ def gathered(workshop: Workshop, case: Case, tell: Tell) -> Content:
     runs = []
     for slide in case.read:
         with transaction(workshop.engine) as conn:
-            runs.append(seen(cells_of(conn, slide.run_id or 0), most, otherwise=_OTHER))
+            runs.append(seen(all_cells(conn, slide), most, otherwise=_OTHER))
     chosen = _chosen(runs, most)
     looked = []
     for no, (slide, cells) in enumerate(zip(case.read, runs, strict=True)):
@@ -45,12 +45,6 @@ def gathered(workshop: Workshop, case: Case, tell: Tell) -> Content:
         looked.append(_look(workshop, slide, cells, _Wanted(no=no, deciding=classes, cells=chosen)))
     tell("slides", len(runs), len(runs))
     return content_of(case, classes, looked, chosen)
-
-
-def file_name(case: Case, suffix: str) -> str:
-    """Return the name of a case's report: a digest, since a pseudonym may be no name of a file."""
-    of = sha256(f"{case.report.lab}\0{case.report.patient}".encode()).hexdigest()[:12]
-    return f"report-{of}{suffix}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,21 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from db.cases import Case
+from worker.outputs.files import patient_stem, whole
 from worker.outputs.report import words
 from worker.outputs.report.content import Bar, Content
-from worker.outputs.report.gather import file_name, gathered
+from worker.outputs.report.gather import gathered
 from worker.workshop import Tell, Workshop
 
 
 def write(workshop: Workshop, case: Case, folder: Path, tell: Tell) -> list[Path]:
-    """Write the patient's report into the folder; return the page. Raises as `gathered` does."""
-    page = folder / file_name(case, ".html")
-    page.write_text(rendered(gathered(workshop, case, tell)), encoding="utf-8")
+    """Write the patient's report into the folder; return the page.
+
+    Raises as `gathered` does, and BadRequestError where the folder takes no file.
+    """
+    page = folder / f"{patient_stem(case.report, 'report')}.html"
+    with whole(page) as file:
+        file.write(rendered(gathered(workshop, case, tell)))
     return [page]
 
 

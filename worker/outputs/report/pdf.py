@@ -14,8 +14,9 @@ from typing import Any, Final
 import typst
 
 from db.cases import Case
+from worker.outputs.files import patient_stem, whole_bytes
 from worker.outputs.report.content import Content
-from worker.outputs.report.gather import file_name, gathered
+from worker.outputs.report.gather import gathered
 from worker.outputs.report.pictures import Picture
 from worker.workshop import Tell, Workshop
 
@@ -24,9 +25,10 @@ STANDARD: Final = "ua-1"
 
 
 def write(workshop: Workshop, case: Case, folder: Path, tell: Tell) -> list[Path]:
-    """Write the patient's report into the folder; return the file. Raises as `gathered` does."""
-    document = folder / file_name(case, ".pdf")
-    document.write_bytes(typeset(gathered(workshop, case, tell), at=case.report.reported_at))
+    """Write the patient's report into the folder; return the file. Raises as the page's `write` does."""
+    document = folder / f"{patient_stem(case.report, 'report')}.pdf"
+    with whole_bytes(document) as file:
+        file.write(typeset(gathered(workshop, case, tell), at=case.report.reported_at))
     return [document]
 
 

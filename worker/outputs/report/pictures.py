@@ -15,7 +15,7 @@ from db.records import CellClass
 from worker.cells.stain import StainFit
 from worker.errors import BadSlideError
 from worker.geometry import Box
-from worker.outputs.marks import MARKS
+from worker.outputs.marks import ABSTAINED, MARKS
 from worker.outputs.overlay import areas_picture, with_scale_bar
 from worker.outputs.panel import Rgb
 from worker.outputs.report.sample import NOT_CALLED, Sampled, SeenRun
@@ -96,7 +96,7 @@ def _layers(found: SeenRun, deciding: Sequence[str]) -> list[tuple[str, Rgb]]:
 
 
 def _colour(name: str) -> Rgb:
-    return (120, 120, 120) if name == NOT_CALLED else MARKS[CellClass(name)][1]
+    return ABSTAINED if name == NOT_CALLED else MARKS[CellClass(name)][1]
 
 
 def _ring(picture: RgbImage, places: NDArray[np.float32], colour: Rgb, radius: int) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scipy.stats import binomtest
-
+from worker.counting.intervals import clopper_pearson
 from worker.outputs.report import words
 from worker.outputs.report.content import Bar, Interval
 
@@ -27,8 +26,8 @@ def interval(stored: Mapping[str, Any]) -> Interval:
 
 def exact(positive: int, cells: int, level: float) -> Interval:
     """Return a share with its exact binomial interval (Clopper and Pearson); `cells` is not 0."""
-    found = binomtest(positive, cells).proportion_ci(confidence_level=level, method="exact")
-    return Interval(value=positive / cells, low=float(found.low), high=float(found.high))
+    low, high = clopper_pearson(positive, cells, level)
+    return Interval(value=positive / cells, low=low, high=high)
 
 
 def share_of(specimen: Mapping[str, Any], cell_class: str, level: float) -> Interval | None:
