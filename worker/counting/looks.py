@@ -16,8 +16,9 @@ could have stopped sum to one, so that an interval of the pooled counts at the p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
-from db.records import Specimen, SpecimenTally
+from db.records import SlideTally, Specimen, SpecimenTally
 from worker.counting.intervals import counted
 from worker.counting.judging import Side, judge, sentences
 from worker.rules import RuleSet
@@ -83,6 +84,17 @@ def share_of_look(rule: RuleSet, specimen: Specimen, look: int) -> float:
 def share_at_end(rule: RuleSet, specimen: Specimen, cells: int) -> float:
     """Return the share of the error left to a run that was read to its end, with so many counted cells."""
     return 1.0 - _spent(max((at for at in looks_for(rule, specimen) if at <= cells), default=0))
+
+
+def error_of(tally: SpecimenTally, rule: RuleSet) -> float:
+    """Return the error that an interval of these pooled counts may have: what the looks of their runs left of it."""
+    if not tally.slides:
+        return rule.error * share_at_end(rule, tally.specimen, counted(tally))
+    return rule.error * prod(_left(one, tally.specimen, rule) for one in tally.slides)
+
+
+def _left(slide: SlideTally, specimen: Specimen, rule: RuleSet) -> float:
+    return share_at_end(rule, specimen, counted(slide)) if slide.error_share is None else slide.error_share
 
 
 def _spent(cells: int) -> float:
