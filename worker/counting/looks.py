@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from db.records import SlideTally, Specimen, SpecimenTally
+from db.records import Specimen, SpecimenTally
 from worker.counting.intervals import counted
 from worker.counting.judging import Side, judge, sentences
 from worker.rules import RuleSet
@@ -88,13 +88,7 @@ def share_at_end(rule: RuleSet, specimen: Specimen, cells: int) -> float:
 
 def error_of(tally: SpecimenTally, rule: RuleSet) -> float:
     """Return the error that an interval of these pooled counts may have: what the looks of their runs left of it."""
-    if not tally.slides:
-        return rule.error * share_at_end(rule, tally.specimen, counted(tally))
-    return rule.error * prod(_left(one, tally.specimen, rule) for one in tally.slides)
-
-
-def _left(slide: SlideTally, specimen: Specimen, rule: RuleSet) -> float:
-    return share_at_end(rule, specimen, counted(slide)) if slide.error_share is None else slide.error_share
+    return rule.error * prod(one.error_share for one in tally.slides)
 
 
 def _spent(cells: int) -> float:

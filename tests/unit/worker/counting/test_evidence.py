@@ -126,8 +126,9 @@ def test_no_number_of_cells_helps_at_the_threshold_or_against_abstention() -> No
 def test_a_run_that_stopped_early_pays_for_its_looks() -> None:
     whole, stopped = decide(tally(MARROW)), decide(tally(MARROW, error_share=0.01))
     assert stopped.shares["plasma_cell"].ci_high > whole.shares["plasma_cell"].ci_high
-    adaptive = decide(tally(MARROW, rule="marrowline-2026.2-adaptive"))
-    assert adaptive.shares["plasma_cell"].ci_high > whole.shares["plasma_cell"].ci_high
+    two, both = decide(tally(MARROW, MARROW)), decide(tally(MARROW, MARROW, error_share=0.5))
+    quarter = decide(tally({name: 2 * n for name, n in MARROW.items()}, error_share=0.25))
+    assert both.shares == quarter.shares != two.shares
 
 
 MEASURED = {
