@@ -218,6 +218,10 @@ class Batch:
     defects: tuple[TileDefect, ...] = ()
 
 
+AREAS = 20
+"""Into so many groups, at most, the batches of a run are divided to tell how evenly its cells lie: by their numbers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BatchCount:
     """A batch's cells as a rule counts them."""

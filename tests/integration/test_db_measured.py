@@ -13,6 +13,8 @@ from db import patients, runs
 from db.records import Batch, Cell, Measured, SlideTally, Stop
 from db.session import transaction
 from tests.support.rows import add_slide, cell, decide, plan, taken
+from worker.counting.course import count
+from worker.counting.dispersion import measured_over
 from worker.fuzzy.inputs import nucleus_offset
 
 KINDS = ("lymphoblast", "plasma_cell", "lymphocyte", "smudge")
@@ -83,6 +85,11 @@ def test_spread_is_pearsons_chi_square_over_groups_of_batches(lab: Engine) -> No
     assert found.areas_df == 19
     assert found.areas_chi2 == pytest.approx(chi2_contingency(table, correction=False).statistic)
     assert slide.measured["smudge"].areas_chi2 is None
+    while_reading = measured_over(map(count, (Batch(no=no, cells=tuple(cells)) for no, cells in enumerate(batches))))
+    for name, one in while_reading.items():
+        assert one.areas_df == 19
+        assert one.areas_chi2 == pytest.approx(slide.measured[name].areas_chi2)
+    assert set(while_reading) == {"lymphoblast", "lymphocyte"}
 
 
 def test_what_the_looks_of_a_reading_left_of_the_error_is_kept(lab: Engine) -> None:

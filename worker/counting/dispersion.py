@@ -8,12 +8,13 @@ Clopper and Pearson's of the counts divided by that number, the design effect (R
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from scipy.special import chdtrc
 
-from db.records import NOT_COUNTED, CellClass, SlideTally, SpecimenTally
+from db.records import AREAS, NOT_COUNTED, BatchCount, CellClass, Measured, SlideTally, SpecimenTally
 from worker.counting.intervals import counted
 
 _P = 0.05
@@ -48,6 +49,28 @@ def between_slides(tally: SpecimenTally) -> list[Spread]:
 def between_areas(tally: SpecimenTally) -> list[Spread]:
     """Return the spread of each class over the areas of its slides, all slides taken together."""
     return [one for name in _counted_classes(tally) if (one := _over_areas(tally.slides, name)) is not None]
+
+
+def measured_over(batches: Iterable[BatchCount]) -> dict[str, Measured]:
+    """Return each class's spread over the areas of one run, as it is stored of a finished one (db/measuring.py)."""
+    cells: Counter[int] = Counter()
+    called: dict[str, Counter[int]] = {}
+    for one in batches:
+        cells[one.no % AREAS] += sum(one.called.values()) + one.abstained
+        for name, n in one.called.items():
+            called.setdefault(name, Counter())[one.no % AREAS] += n
+    areas = [area for area in sorted(cells) if cells[area]]
+    found = {name: _over([of[area] for area in areas], [cells[area] for area in areas]) for name, of in called.items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _over(called: Sequence[int], cells: Sequence[int]) -> Measured | None:
+    positive, total, areas = sum(called), sum(cells), len(cells)
+    if areas < 2 or min(positive, total - positive) < areas:
+        return None
+    off = sum(k * k / n for k, n in zip(called, cells, strict=True)) - positive * positive / total
+    chi2 = max(0.0, off * total * total / (positive * (total - positive)))
+    return Measured(areas_chi2=chi2, areas_df=areas - 1)
 
 
 def design_effect(tally: SpecimenTally, cell_class: CellClass) -> float:
