@@ -260,7 +260,7 @@ class SlideTally:
     counts: Mapping[str, int]  # per class, abstained cells left out
     abstained: int
     measured: Mapping[str, Measured] = field(default_factory=dict)  # per class
-    error_share: float | None = None  # of the rule's error, spent at the look that stopped it; None: read to its end
+    error_share: float = 1.0  # of the rule's error, that the looks taken while it was read left
 
 
 @dataclass(frozen=True, kw_only=True)

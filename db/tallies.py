@@ -34,7 +34,8 @@ _STANDING = text(
 _COUNTS = text(
     """
     SELECT slide.patient_id, slide.specimen, slide.id AS slide_id, run_count.cell_class, run_count.called,
-           CASE WHEN run_count.counted THEN run_count.abstained ELSE 0 END AS abstained
+           CASE WHEN run_count.counted THEN run_count.abstained ELSE 0 END AS abstained,
+           coalesce(CAST(run.stop ->> 'share' AS double precision), 1) AS error_share
       FROM run_count JOIN run ON run.id = run_count.run_id JOIN slide ON slide.id = run.slide_id
      WHERE run_count.run_id = ANY (:runs) ORDER BY slide.id, run_count.cell_class
     """
@@ -140,4 +141,5 @@ def _slide(slide_id: int, counts: Sequence[Row[Any]], measured: Mapping[str, Mea
         counts={one.cell_class: int(one.called) for one in counts if one.called},
         abstained=sum(int(one.abstained) for one in counts),
         measured=measured,
+        error_share=counts[0].error_share,
     )

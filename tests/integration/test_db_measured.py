@@ -10,7 +10,7 @@ from scipy.stats import chi2_contingency
 from sqlalchemy import Engine
 
 from db import patients, runs
-from db.records import Batch, Cell, Measured, SlideTally
+from db.records import Batch, Cell, Measured, SlideTally, Stop
 from db.session import transaction
 from tests.support.rows import add_slide, cell, decide, plan, taken
 from worker.fuzzy.inputs import nucleus_offset
@@ -39,12 +39,12 @@ def drawn(no: int, kind: str, rng: np.random.Generator) -> Cell:
     )
 
 
-def read_cells(engine: Engine, batches: list[list[Cell]]) -> SlideTally:
+def read_cells(engine: Engine, batches: list[list[Cell]], stop: Stop | None = None) -> SlideTally:
     claim = taken(engine, add_slide(engine, "a"))
     runs.store_plan(engine, claim, plan(n_batches=len(batches)))
     for no, cells in enumerate(batches):
         runs.write_batch(engine, claim, Batch(no=no, cells=tuple(cells)))
-    runs.finish(engine, claim, decide)
+    runs.finish(engine, claim, decide, stop)
     with transaction(engine) as conn:
         (specimen,) = patients.tally(conn, 1, 1).specimens
     (slide,) = specimen.slides
@@ -85,7 +85,14 @@ def test_spread_is_pearsons_chi_square_over_groups_of_batches(lab: Engine) -> No
     assert slide.measured["smudge"].areas_chi2 is None
 
 
+def test_what_the_looks_of_a_reading_left_of_the_error_is_kept(lab: Engine) -> None:
+    stop = Stop(n_read=1, rule="r", look=1, cells=1, share=0.125, reason="clear")
+    slide = read_cells(lab, [[cell(0)], [cell(0)]], stop)
+    assert (slide.counts, slide.error_share) == ({"lymphocyte": 1}, 0.125)
+
+
 def test_what_cannot_be_told_stays_unknown(lab: Engine) -> None:
     slide = read_cells(lab, [[cell(0), cell(1, "plasma_cell")]])
+    assert slide.error_share == 1.0
     assert slide.measured["lymphocyte"] == Measured(probability=slide.measured["plasma_cell"].probability)
     assert slide.measured["plasma_cell"].nucleus_offset is None
