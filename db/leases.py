@@ -13,8 +13,8 @@ from db.model_rows import COLUMNS, version_of
 from db.records import Claim, Decide, Preparation, RunState, Specimen, StoredObject
 from db.run_tables import run
 from db.session import transact
-from db.steps import in_seconds, stored_object
-from db.tables import lab, model_version, patient, slide, slide_file
+from db.steps import files_of, in_seconds, stored_object
+from db.tables import lab, model_version, patient, slide
 
 _CLAIM = text(
     """
@@ -43,7 +43,7 @@ def claim(engine: Engine, run_id: int, *, worker_id: str, lease_s: float) -> Cla
         if taken is None:
             return None
         facts = _facts(conn, run_id)
-        return _claim(facts, run_id, taken=taken, files=_files(conn, facts), lease_s=lease_s)
+        return _claim(facts, run_id, taken=taken, files=files_of(conn, facts), lease_s=lease_s)
 
     return transact(engine, work, patience_s=lease_s / 2)
 
@@ -57,7 +57,7 @@ def likely_next(engine: Engine) -> tuple[StoredObject, tuple[StoredObject, ...]]
     def work(conn: Connection) -> tuple[StoredObject, tuple[StoredObject, ...]] | None:
         for run_id in sweeping.due(conn, limit=1):
             facts = _facts(conn, run_id)
-            return stored_object(facts), _files(conn, facts)
+            return stored_object(facts), files_of(conn, facts)
         return None
 
     return transact(engine, work, patience_s=1.0)
@@ -167,21 +167,6 @@ def _facts(conn: Connection, run_id: int) -> Row[Any]:
     columns: tuple[Any, ...] = (slide, lab.c.site_mpp_um, *COLUMNS)
     joined = run.join(slide).join(patient).join(lab).join(model_version, run.c.model_version_id == model_version.c.id)
     return conn.execute(select(*columns).select_from(joined).where(run.c.id == run_id)).one()
-
-
-def _files(conn: Connection, facts: Row[Any]) -> tuple[StoredObject, ...]:
-    rows = conn.execute(select(slide_file).where(slide_file.c.slide_id == facts.id).order_by(slide_file.c.key))
-    return tuple(
-        StoredObject(
-            bucket=facts.bucket,
-            key=row.key,
-            version_id=row.version_id,
-            etag=row.etag,
-            size=row.size_bytes,
-            last_modified=facts.last_modified,
-        )
-        for row in rows
-    )
 
 
 def _claim(facts: Row[Any], run_id: int, *, taken: Row[Any], files: tuple[StoredObject, ...], lease_s: float) -> Claim:

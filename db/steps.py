@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Interval, Row, func, literal, 
 from db.errors import FencedError, NotFoundError
 from db.records import Claim, RunState, StoredObject
 from db.run_tables import run
-from db.tables import slide
+from db.tables import slide, slide_file
 
 OPEN = (RunState.PENDING.value, RunState.RUNNING.value, RunState.RETRY_WAIT.value)
 _NO_LEASE = {"lease_owner": None, "lease_until": None}
@@ -71,6 +71,22 @@ def stored_object(row: Row[Any]) -> StoredObject:
         etag=row.etag,
         size=row.size_bytes,
         last_modified=row.last_modified,
+    )
+
+
+def files_of(conn: Connection, row: Row[Any]) -> tuple[StoredObject, ...]:
+    """Return the files of the slide in a row with the columns of `slide`; none for a slide that is one object."""
+    found = conn.execute(select(slide_file).where(slide_file.c.slide_id == row.id).order_by(slide_file.c.key))
+    return tuple(
+        StoredObject(
+            bucket=row.bucket,
+            key=file.key,
+            version_id=file.version_id,
+            etag=file.etag,
+            size=file.size_bytes,
+            last_modified=row.last_modified,
+        )
+        for file in found
     )
 
 

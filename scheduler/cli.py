@@ -34,6 +34,7 @@ _OWN = {
     "slides": (_RESULTS, "tables:slides", "Where each slide stands."),
     "runs": (_RESULTS, "tables:runs", "Each reading of a slide by a model version."),
     "cells": (_RESULTS, "tables:cells", "The cells of one patient with their calls."),
+    "report": (_RESULTS, "report:report", "A patient's report, and its cells for other programs."),
     "sql": (_RESULTS, "sql:sql", "A read-only query on the report views."),
     "cancel": (_TROUBLE, "cancel:cancel", "Withdraw slides, or all of a patient's, with the reason."),
     "retry": (_TROUBLE, "trouble:retry", "Read a slide again that was quarantined or cancelled."),

@@ -30,17 +30,17 @@ def reading_bar() -> Iterator[Callable[[Standing], None]]:
 
 
 @contextmanager
-def drawing_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield what is to be told which slide was drawn, how many are, and how many there will be."""
+def counting_bar(done_word: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield what is to be told what was done last, how many are, and how many there will be."""
     target = screen.console(stderr=True)
     if not target.is_terminal:
-        yield lambda name, done, total: target.print(Text(f"drawn {done}/{total} {name}"))
+        yield lambda name, done, total: target.print(Text(f"{done_word} {done}/{total} {name}"))
         return
     columns = (SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.fields[words]}"))
     with Progress(*columns, console=target, transient=True) as bar:
-        task = bar.add_task("drawing", total=None, words="drawing smears")
+        task = bar.add_task(done_word, total=None, words="")
         yield lambda name, done, total: bar.update(
-            task, completed=done, total=total, words=f"drawn {done}/{total} {name}"
+            task, completed=done, total=total, words=f"{done_word} {done}/{total} {name}"
         )
 
 

@@ -18,7 +18,7 @@ from db.reports import PatientReport
 from db.session import transaction
 from scheduler.cli import EXIT_FAILED
 from scheduler.commands import screen
-from scheduler.commands.bar import drawing_bar, reading_bar
+from scheduler.commands.bar import counting_bar, reading_bar
 from scheduler.commands.patient_table import finding_words, show_patients
 from scheduler.commands.screen import Json
 from scheduler.config import HomeSettings
@@ -46,7 +46,7 @@ def demo(
     home = home_at(folder or HomeSettings().home / "demo")
     stack = resolve(home)
     started = bring_up(stack, screen.hint)
-    with drawing_bar() as tell:
+    with counting_bar("drawn") as tell:
         slides = drawn_slides(home.root / "drawn", tell)
     found = _read(stack, slides)
     compared = compare(found, slides)
