@@ -43,6 +43,14 @@ _MISCOUNTED = text(
     SELECT id, 'run ' || id || ' has ' || n_cells || ' cells; its batches have ' || written.n
       FROM run CROSS JOIN LATERAL (SELECT coalesce(sum(n_cells), 0) AS n FROM batch WHERE run_id = run.id) AS written
      WHERE id = ANY (:runs) AND n_cells IS DISTINCT FROM written.n
+    UNION ALL
+    SELECT id, 'run ' || id || ' ends with batch ' || coalesce(n_read, n_batches) || ' of its plan; ' || written.n
+               || ' batches up to there and ' || written.beyond || ' beyond are stored'
+      FROM run
+     CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE no < coalesce(n_read, n_batches)) AS n,
+                                count(*) FILTER (WHERE no >= coalesce(n_read, n_batches)) AS beyond
+                           FROM batch WHERE run_id = run.id) AS written
+     WHERE id = ANY (:runs) AND (written.n, written.beyond) IS DISTINCT FROM (coalesce(n_read, n_batches)::bigint, 0)
      ORDER BY run_id, fault
     """
 )

@@ -141,6 +141,7 @@ CELL = "(run_id, batch_no, cell_no) = (SELECT run_id, batch_no, cell_no FROM cel
         ),
         ("UPDATE run_count SET called = called + 1", ["counts", "verdict"], "of its cells"),
         ("UPDATE run SET n_cells = n_cells + 1", ["counts"], "its batches have"),
+        ("UPDATE run SET n_batches = n_batches + 1", ["counts"], "ends with batch"),
         ("UPDATE run SET plan = jsonb_set(plan, '{core_px}', '512')", ["plans of reading"], "its digest names"),
         ("UPDATE area SET mm2 = mm2 * 2", ["plans of reading"], "other areas"),
         ("UPDATE slide SET sha256 = repeat('a', 64)", ["slides", "plans of reading"], "the one that was read had aaaa"),
