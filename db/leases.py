@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, select, text, update
 
-from db import batches, patients, steps, sweeping
+from db import batches, corrections, patients, steps, sweeping
 from db.errors import NotAllowedError
 from db.faultpoints import faultpoint
 from db.model_rows import COLUMNS, version_of
@@ -74,7 +74,7 @@ def heartbeat(engine: Engine, claim: Claim) -> bool:
 
 
 def finish(engine: Engine, claim: Claim, decide: Decide) -> None:
-    """Mark the run done, count its cells and recompute the patient's verdict, all at once.
+    """Mark the run done, count its cells, apply what was said of them, recompute the patient's verdict, all at once.
 
     Raises FencedError, NotAllowedError when batches of the plan are not written, UnavailableError.
     """
@@ -88,6 +88,7 @@ def finish(engine: Engine, claim: Claim, decide: Decide) -> None:
             raise NotAllowedError(f"run {claim.run_id} cannot be done: {absent}")
         end = {"finished_at": func.now(), "n_cells": batches.count_cells(conn, claim.run_id)} | steps.NO_ERROR
         steps.step(conn, claim.run_id, RunState.DONE, actor=_actor(row), reason="all batches written", **end)
+        corrections.carry(conn, claim.run_id)
         _judge_again(conn, row, decide)
         faultpoint("run.judged")
 

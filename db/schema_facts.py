@@ -6,9 +6,9 @@ import re
 
 from sqlalchemy import CheckConstraint, Connection, text
 
-from db import audit_tables, cell_tables, run_tables, status_tables, tables, verdict_tables
+from db import audit_tables, cell_tables, correction_tables, run_tables, status_tables, tables, verdict_tables
 
-MODULES = (tables, run_tables, cell_tables, verdict_tables, status_tables, audit_tables)
+MODULES = (tables, run_tables, cell_tables, correction_tables, verdict_tables, status_tables, audit_tables)
 metadata = tables.lab.metadata
 """That of all tables: whoever takes it from here has every module of tables loaded."""
 PARTITION = re.compile(rf"(?:{'|'.join(cell_tables.PARTITIONED)})_p\d\d")
@@ -35,7 +35,7 @@ TRIGGERS = frozenset(
 GUARDED = frozenset(
     {
         *("lab", "patient", "slide", "slide_file", "run", "run_count", "batch", "area", "tile_defect"),
-        *("verdict", "verdict_history", "correction", "transition"),
+        *("verdict", "verdict_history", "correction", "corrected_cell", "transition"),
     }
 )
 """Tables whose rows belong to labs, and so have the policies of `roles.sql`."""

@@ -32,7 +32,7 @@ _COUNTS = text(
     """
     SELECT slide.patient_id, slide.specimen, run_count.cell_class, sum(run_count.called) AS called,
            sum(run_count.abstained) FILTER (WHERE run_count.counted) AS abstained
-      FROM run_count JOIN run ON run.id = run_count.run_id JOIN slide ON slide.id = run.slide_id
+      FROM run_count_effective AS run_count JOIN run ON run.id = run_count.run_id JOIN slide ON slide.id = run.slide_id
      WHERE run_count.run_id = ANY (:runs)
      GROUP BY slide.patient_id, slide.specimen, run_count.cell_class ORDER BY run_count.cell_class
     """

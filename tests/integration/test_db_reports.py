@@ -156,7 +156,7 @@ def test_the_overview_counts_runs_and_finds_the_oldest_waiting(lab: Engine) -> N
 def test_every_view_and_its_main_columns_are_described_in_the_database(engine: Engine) -> None:
     views = "SELECT relname FROM pg_class WHERE relnamespace = 'report'::regnamespace AND relkind = 'v'"
     said = f"SELECT count(*) FROM ({views} AND obj_description(oid, 'pg_class') LIKE '%%Research use only%%') AS v"
-    assert scalar(engine, said) == scalar(engine, f"SELECT count(*) FROM ({views}) AS v") == 10
+    assert scalar(engine, said) == scalar(engine, f"SELECT count(*) FROM ({views}) AS v") > 0
 
 
 def test_a_query_reads_the_report_views(lab: Engine) -> None:

@@ -19,6 +19,7 @@ EXPECTED = """
     batch           R          RIUD    -       -    -
     cell            R          RIUD    -       -    -
     cell_p*         R          -       -       -    -
+    corrected_cell  RIU        RIU     -       -    -
     correction      RI         R       -       -    -
     event_inbox     RIUD       -       -       -    -
     lab             RIU        R       -       -    -
@@ -47,8 +48,8 @@ SOME = {
     " error_code error_cause error_remedy changed_by change_reason finished_at",
 }
 BELOW_THE_VIEWS = {
-    "active_model", "area", "batch", "cell", "lab", "model_version", "outline", "patient", "run", "run_count",
-    "slide", "tile_defect", "verdict",
+    "active_model", "area", "batch", "cell", "corrected_cell", "correction", "lab", "model_version", "outline",
+    "patient", "run", "run_count", "slide", "tile_defect", "verdict",
 }  # fmt: skip
 OF_NO_TABLE = [
     "CREATE TABLE public.mine (x int)",
