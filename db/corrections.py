@@ -20,7 +20,11 @@ from db.records import Decide, RunState
 
 REACH_UM = 2.0
 """How far from a place its cell may lie in another reading, in micrometres."""
+MOST_WORDS = 50_000
+"""New ones of one transaction: each is sealed in the audit, one after the other, when it ends."""
 _AT_ONCE = 5000
+_GREATEST = 2**31 - 1
+"""Of the numbers that the database has for batches and cells."""
 
 _RUNS = text(
     """
@@ -30,10 +34,12 @@ _RUNS = text(
 )
 _CELLS = text(
     """
-    SELECT cell.cell_class AS called, cell.abstained, cell.x_l0, cell.y_l0, own.cell_class AS said
+    SELECT cell.cell_class AS called, cell.abstained, cell.x_l0, cell.y_l0, own.cell_class AS said,
+           corrected_cell.cell_class AS stands
       FROM unnest(CAST(:runs AS bigint[]), CAST(:batches AS integer[]), CAST(:numbers AS integer[]))
            WITH ORDINALITY AS wanted (run_id, batch_no, cell_no, place)
       LEFT JOIN cell USING (run_id, batch_no, cell_no)
+      LEFT JOIN corrected_cell USING (run_id, batch_no, cell_no)
       LEFT JOIN LATERAL (
         SELECT earlier.cell_class FROM correction AS earlier
          WHERE (earlier.run_id, earlier.batch_no, earlier.cell_no) = (cell.run_id, cell.batch_no, cell.cell_no)
@@ -90,7 +96,7 @@ class Said:
     cell_no: int
     cell_class: str
     note: str | None = None
-    unless_called: bool = False  # it is no word where it only repeats what the model called
+    unless_told: bool = False  # it is no word where it only repeats what the model called or another person gave
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +105,7 @@ class Recorded:
 
     changed: int  # another class than the model's, or a class where it would not call
     confirmed: int  # the class that the model called
-    known: int  # said by the same person before
+    known: int  # nothing new: said by the same person before, or told already where only news is a word
     patients: tuple[int, ...]  # whose findings were recomputed
 
 
@@ -112,26 +118,18 @@ def record(conn: Connection, said: Sequence[Said], by: str, decide: Decide) -> R
     """
     runs = {row.id: row for row in conn.execute(_RUNS, {"runs": sorted({one.run_id for one in said})})}
     _check(said, runs)
-    counts = {"changed": 0, "confirmed": 0, "known": 0}
-    touched: set[int] = set()
-    for start in range(0, len(said), _AT_ONCE):
-        part = said[start : start + _AT_ONCE]
-        kept = [one for one in zip(part, _cells(conn, part, by), strict=True) if _is_new(*one)]
-        counts["known"] += len(part) - len(kept)
-        for one, cell in kept:
-            confirms = one.cell_class == cell.called and not cell.abstained
-            counts["confirmed" if confirms else "changed"] += 1
-        touched |= {one.run_id for one, _ in kept}
-        if kept:
-            conn.execute(insert(correction), [_row(one, cell, by) for one, cell in kept])
-    slides = {runs[run_id].slide_id for run_id in touched}
-    concerned = [row for row in runs.values() if row.slide_id in slides]
-    for row in concerned:
-        if row.state == RunState.DONE:
-            carry(conn, row.id)
-    judged = tuple(sorted({row.patient_id for row in concerned}))
-    patients.recompute_all(conn, judged, decide)
-    return Recorded(**counts, patients=judged)
+    news = _news(conn, said, by)
+    if len(news) > MOST_WORDS:
+        raise NotAllowedError(f"{news[MOST_WORDS][0].where}: {MOST_WORDS:,} new words stand before it; split the file")
+    if news:
+        conn.execute(insert(correction), [_row(one, cell, by) for one, cell in news])
+    changed = sum(cell.abstained or one.cell_class != cell.called for one, cell in news)
+    return Recorded(
+        changed=changed,
+        confirmed=len(news) - changed,
+        known=len(said) - len(news),
+        patients=_apply(conn, runs, {one.run_id for one, _ in news}, decide),
+    )
 
 
 def carry(conn: Connection, run_id: int) -> None:
@@ -144,7 +142,7 @@ def carry(conn: Connection, run_id: int) -> None:
 def _check(said: Sequence[Said], runs: Mapping[int, Row[Any]]) -> None:
     given: dict[tuple[int, int, int], str] = {}
     for one in said:
-        if one.run_id not in runs:
+        if one.run_id not in runs or max(one.batch_no, one.cell_no) > _GREATEST:
             raise NotFoundError(f"{one.where}: no reading {one.run_id}; was the file exported from this database?")
         if (state := runs[one.run_id].state) != RunState.DONE:
             raise NotAllowedError(
@@ -153,6 +151,27 @@ def _check(said: Sequence[Said], runs: Mapping[int, Row[Any]]) -> None:
         first = given.setdefault((one.run_id, one.batch_no, one.cell_no), one.where)
         if first is not one.where:
             raise NotAllowedError(f"{one.where}: the cell is the one of {first}; say of each cell one thing")
+
+
+def _news(conn: Connection, said: Sequence[Said], by: str) -> list[tuple[Said, Row[Any]]]:
+    """Return the words that are new, with their cells."""
+    found: list[tuple[Said, Row[Any]]] = []
+    for start in range(0, len(said), _AT_ONCE):
+        part = said[start : start + _AT_ONCE]
+        found += [one for one in zip(part, _cells(conn, part, by), strict=True) if _is_new(*one)]
+    return found
+
+
+def _apply(conn: Connection, runs: Mapping[int, Row[Any]], changed: set[int], decide: Decide) -> tuple[int, ...]:
+    """Have new words on some readings count in all of their slides' readings; return the patients, judged anew."""
+    slides = {runs[run_id].slide_id for run_id in changed}
+    concerned = [row for row in runs.values() if row.slide_id in slides]
+    for row in concerned:
+        if row.state == RunState.DONE:
+            carry(conn, row.id)
+    judged = tuple(sorted({row.patient_id for row in concerned}))
+    patients.recompute_all(conn, judged, decide)
+    return judged
 
 
 def _cells(conn: Connection, said: Sequence[Said], by: str) -> Sequence[Row[Any]]:
@@ -170,9 +189,8 @@ def _is_new(one: Said, cell: Row[Any]) -> bool:
             f"{one.where}: reading {one.run_id} has no cell {one.cell_no} in batch {one.batch_no}; "
             "it was read anew since: export it again"
         )
-    if cell.said is None and one.unless_called:
-        return bool(one.cell_class != cell.called)
-    return bool(one.cell_class != cell.said)
+    told = (None if cell.abstained else cell.called, cell.stands)
+    return one.cell_class != cell.said and not (one.unless_told and one.cell_class in told)
 
 
 def _row(one: Said, cell: Row[Any], by: str) -> dict[str, Any]:

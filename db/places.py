@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, select, text
 
+from db.cell_tables import cell
 from db.errors import NotAllowedError, NotFoundError
 
 REACH_UM = 5.0
@@ -65,6 +66,12 @@ def cells_at(conn: Connection, places: Sequence[Place]) -> list[CellKey]:
     for key, wanted in by_slide.items():
         found |= _nearest(conn, _run(key, wanted[0].where, [row for row in rows if row.key == key]), wanted)
     return [found[one] for one in places]
+
+
+def keys_of(conn: Connection, run_id: int) -> list[tuple[int, int]]:
+    """Return batch and number of every cell of a reading."""
+    rows = conn.execute(select(cell.c.batch_no, cell.c.cell_no).where(cell.c.run_id == run_id))
+    return [(row.batch_no, row.cell_no) for row in rows]
 
 
 def _run(key: str, where: str, rows: Sequence[Row[Any]]) -> Row[Any]:

@@ -36,10 +36,8 @@ TEN = ("lymphoblast",) + ("lymphocyte",) * 9
 MODEL_2 = replace(MODEL, name="m2", weights_sha256="c" * 64)
 
 
-def said(no: int, cell_class: str, *, run: int = 1, unless_called: bool = False) -> Said:
-    return Said(
-        where=f"line {no}", run_id=run, batch_no=0, cell_no=no, cell_class=cell_class, unless_called=unless_called
-    )
+def said(no: int, cell_class: str, *, run: int = 1, unless_told: bool = False) -> Said:
+    return Said(where=f"line {no}", run_id=run, batch_no=0, cell_no=no, cell_class=cell_class, unless_told=unless_told)
 
 
 def record(engine: Engine, *words: Said, by: str = "ada") -> Recorded:
@@ -113,7 +111,7 @@ def test_a_rejected_detection_leaves_the_denominator(lab: Engine) -> None:
 
 def test_what_a_person_said_before_adds_nothing(lab: Engine) -> None:
     read(lab, add_slide(lab), TEN)
-    words = (said(1, "plasma_cell"), said(0, "lymphoblast"), said(2, "lymphocyte", unless_called=True))
+    words = (said(1, "plasma_cell"), said(0, "lymphoblast"), said(2, "lymphocyte", unless_told=True))
     assert record(lab, *words) == Recorded(changed=1, confirmed=1, known=1, patients=(1,))
     before = scalar(lab, "SELECT max(seq) FROM audit")
     assert record(lab, *words) == Recorded(changed=0, confirmed=0, known=3, patients=())
