@@ -147,6 +147,7 @@ class Claim:
     preparation: Preparation | None
     declared_mpp_um: float | None
     site_mpp_um: float | None
+    rule: str  # the name of the lab's rule set
     model: ModelVersion
     lease_s: float
 
@@ -215,6 +216,27 @@ class Batch:
     no: int
     cells: tuple[Cell, ...]
     defects: tuple[TileDefect, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchCount:
+    """A batch's cells as a rule counts them."""
+
+    no: int
+    called: Mapping[str, int] = field(default_factory=dict)  # per class, those outside the denominator left out
+    abstained: int = 0  # cells whose class is not one of NOT_COUNTED and that the model would not call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Where a reading that takes looks at its counts ended, and why."""
+
+    n_read: int  # batches of the plan, from its first
+    rule: str  # the rule set by which it took looks
+    look: int | None  # counted cells from which the look was due that ended it; None: the plan ended
+    cells: int  # counted cells in those batches
+    share: float  # of the rule's error, left to the intervals of these counts
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,8 @@ run = Table(
     Column("plan", JSONB),
     Column("plan_digest", Text),
     Column("n_batches", Integer),
+    Column("n_read", Integer),  # of the plan's batches, from its first, where a rule's looks may end the reading
+    Column("stop", JSONB),  # what ended it
     Column("mpp_um", Double),
     Column("mpp_source", Text),
     Column("mpp_error_um", Double),
@@ -67,6 +69,10 @@ run = Table(
     CheckConstraint("releases >= 0 AND releases <= attempt AND attempt - releases <= max_attempts", name="attempts"),
     CheckConstraint("max_attempts > 0", name="max_attempts"),
     CheckConstraint("n_batches >= 0 AND n_cells >= 0", name="totals"),
+    CheckConstraint(
+        "(n_read IS NULL) = (stop IS NULL) AND n_read > 0 AND n_read <= n_batches AND jsonb_typeof(stop) = 'object'",
+        name="stop",
+    ),
     CheckConstraint("mpp_um > 0 AND mpp_um < 'Infinity'", name="mpp_um"),
     CheckConstraint("mpp_error_um >= 0 AND mpp_error_um < 'Infinity'", name="mpp_error_um"),
     CheckConstraint(

@@ -36,6 +36,12 @@ class RuleSet:
     criteria: tuple[Criterion, ...]
     min_cells: Mapping[Specimen, int]
     confidence: float = 0.95
+    looks: tuple[int, ...] = ()  # counted cells of one run at which it may stop being read; none: it is read whole
+
+    @property
+    def error(self) -> float:
+        """The chance that an interval may miss the true share."""
+        return 1 - self.confidence
 
     def criteria_for(self, specimen: Specimen) -> tuple[Criterion, ...]:
         """Return the criteria that hold for the specimen; none for an unknown one."""
@@ -70,7 +76,7 @@ _MM = Criterion(
 )
 
 
-def _rule_set(name: str, *, all_threshold: float, marrow_cells: int) -> RuleSet:
+def _rule_set(name: str, *, all_threshold: float, marrow_cells: int, looks: tuple[int, ...] = ()) -> RuleSet:
     return RuleSet(
         name=name,
         dated=date(2026, 11, 23),
@@ -78,6 +84,7 @@ def _rule_set(name: str, *, all_threshold: float, marrow_cells: int) -> RuleSet:
         min_cells=MappingProxyType(
             {Specimen.MARROW: marrow_cells, Specimen.BLOOD: 200, Specimen.UNKNOWN: marrow_cells}
         ),
+        looks=looks,
     )
 
 
@@ -89,6 +96,7 @@ RULES: Mapping[str, RuleSet] = MappingProxyType(
             _rule_set(DEFAULT_RULE, all_threshold=0.20, marrow_cells=500),
             _rule_set("marrowline-2026.1-all25", all_threshold=0.25, marrow_cells=500),
             _rule_set("marrowline-2026.1-min200", all_threshold=0.20, marrow_cells=200),
+            _rule_set("marrowline-2026.2-adaptive", all_threshold=0.20, marrow_cells=500, looks=(200, 500, 1000)),
         )
     }
 )

@@ -9,14 +9,11 @@ them in the evidence (worker/correction.py) where the model's confusion is known
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from scipy.special import betainc, betaincinv
+from scipy.special import betainc
 
 from db.records import (
-    NOT_COUNTED,
     CellClass,
     Finding,
     Share,
@@ -26,39 +23,12 @@ from db.records import (
     Verdict,
 )
 from worker.correction import CORRECTED, NOT_CORRECTED, beside
-from worker.rules import RULES, Criterion, RuleSet
+from worker.counting.intervals import clopper_pearson, counted
+from worker.counting.judging import Judged, Side, judge, sentences
+from worker.rules import RULES, RuleSet
 
 _SHOWN = (CellClass.LYMPHOBLAST, CellClass.PLASMA_CELL)
 _SPECIMEN_ORDER = (Specimen.MARROW, Specimen.BLOOD, Specimen.UNKNOWN)
-
-
-class _Side(StrEnum):
-    """Where an interval lies against its threshold."""
-
-    ABOVE = "above"
-    BELOW = "below"
-    STRADDLES = "straddles"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Judged:
-    """One criterion held against one specimen's counts."""
-
-    criterion: Criterion
-    positive: int
-    abstained: int
-    cells: int
-    ci_low: float  # with no abstained cell positive
-    ci_high: float  # with every abstained cell positive
-    side: _Side
-
-    def sentence(self) -> str:
-        c = self.criterion
-        doubt = f", {self.abstained} abstained" if self.abstained else ""
-        return (
-            f"{c.cell_class.replace('_', ' ')}s {self.positive} of {self.cells} cells in {c.specimen}{doubt}: "
-            f"{_percent(self.ci_low)}-{_percent(self.ci_high)} % against {_percent(c.threshold)} %"
-        )
 
 
 def decide(tally: Tally) -> Verdict:
@@ -69,7 +39,7 @@ def decide(tally: Tally) -> Verdict:
     """
     rule = RULES[tally.rule]
     specimens = sorted(tally.specimens, key=lambda s: _SPECIMEN_ORDER.index(s.specimen))
-    judged = [j for s in specimens if _enough(s, rule) for j in _judge(s, rule)]
+    judged = [j for s in specimens if _enough(s, rule) for j in judge(s, rule, rule.error)]
     so_far, reason = _finding(specimens, judged, rule)
     finding = so_far
     if waiting := _waiting(tally):
@@ -85,64 +55,25 @@ def decide(tally: Tally) -> Verdict:
     )
 
 
-def counted(tally: SpecimenTally) -> int:
-    """Return the denominator: nucleated cells without platelets, smudges, artefacts and megakaryocytes."""
-    return tally.abstained + sum(n for name, n in tally.counts.items() if CellClass(name) not in NOT_COUNTED)
-
-
-def clopper_pearson(positive: int, cells: int, confidence: float) -> tuple[float, float]:
-    """Return the exact binomial interval of a share; (0, 1) when nothing was counted."""
-    tail = (1 - confidence) / 2
-    low = float(betaincinv(positive, cells - positive + 1, tail)) if positive else 0.0
-    high = float(betaincinv(positive + 1, cells - positive, 1 - tail)) if positive < cells else 1.0
-    return low, high
-
-
 def _enough(tally: SpecimenTally, rule: RuleSet) -> bool:
     return counted(tally) >= rule.min_cells[tally.specimen]
 
 
-def _judge(tally: SpecimenTally, rule: RuleSet) -> list[_Judged]:
-    cells = counted(tally)
-    return [_judge_one(c, tally, cells, rule.confidence) for c in rule.criteria_for(tally.specimen)]
-
-
-def _judge_one(criterion: Criterion, tally: SpecimenTally, cells: int, confidence: float) -> _Judged:
-    positive = tally.counts.get(criterion.cell_class, 0)
-    low, _ = clopper_pearson(positive, cells, confidence)
-    _, high = clopper_pearson(positive + tally.abstained, cells, confidence)
-    if low >= criterion.threshold:
-        side = _Side.ABOVE
-    elif high < criterion.threshold:
-        side = _Side.BELOW
-    else:
-        side = _Side.STRADDLES
-    return _Judged(
-        criterion=criterion,
-        positive=positive,
-        abstained=tally.abstained,
-        cells=cells,
-        ci_low=low,
-        ci_high=high,
-        side=side,
-    )
-
-
-def _finding(specimens: Sequence[SpecimenTally], judged: Sequence[_Judged], rule: RuleSet) -> tuple[Finding, str]:
+def _finding(specimens: Sequence[SpecimenTally], judged: list[Judged], rule: RuleSet) -> tuple[Finding, str]:
     if not any(_enough(s, rule) for s in specimens):
         return Finding.INSUFFICIENT, _too_few(specimens, rule)
     if not judged:
         return Finding.INDETERMINATE, "the specimen is not stated, and no rule holds for an unknown one"
-    above = [j for j in judged if j.side is _Side.ABOVE]
+    above = [j for j in judged if j.side is Side.ABOVE]
     diseases = {j.criterion.disease for j in above}
-    doubtful = [j for j in judged if j.side is _Side.STRADDLES and j.criterion.disease not in diseases]
+    doubtful = [j for j in judged if j.side is Side.STRADDLES and j.criterion.disease not in diseases]
     if len(diseases) > 1:
-        return Finding.INDETERMINATE, f"more than one threshold is reached: {_sentences(above)}"
+        return Finding.INDETERMINATE, f"more than one threshold is reached: {sentences(above)}"
     if doubtful:
-        reached = f"; another is reached: {_sentences(above)}" if above else ""
-        return Finding.INDETERMINATE, f"{_doubt(specimens)}: {_sentences(doubtful)}{reached}"
+        reached = f"; another is reached: {sentences(above)}" if above else ""
+        return Finding.INDETERMINATE, f"{_doubt(specimens)}: {sentences(doubtful)}{reached}"
     if above:
-        reason = f"threshold reached: {_sentences(above)}; lineage and clonality not established"
+        reason = f"threshold reached: {sentences(above)}; lineage and clonality not established"
         return above[0].criterion.finding, reason
     return _without_disease(specimens, judged, rule)
 
@@ -155,16 +86,14 @@ def _doubt(specimens: Sequence[SpecimenTally]) -> str:
     return "the interval straddles a threshold"
 
 
-def _without_disease(
-    specimens: Sequence[SpecimenTally], judged: Sequence[_Judged], rule: RuleSet
-) -> tuple[Finding, str]:
+def _without_disease(specimens: Sequence[SpecimenTally], judged: list[Judged], rule: RuleSet) -> tuple[Finding, str]:
     """Return the finding when no threshold is near; what was not judged may hold a disease and is never negative."""
     short = [s for s in specimens if not _enough(s, rule)]
     if short:
         return Finding.INSUFFICIENT, _too_few(short, rule)
     if any(s.specimen is Specimen.UNKNOWN for s in specimens):
-        return Finding.INDETERMINATE, f"a specimen is not stated; of the others, {_sentences(judged)}"
-    return Finding.NO_EVIDENCE, f"below every threshold: {_sentences(judged)}{_not_judged(judged, rule)}"
+        return Finding.INDETERMINATE, f"a specimen is not stated; of the others, {sentences(judged)}"
+    return Finding.NO_EVIDENCE, f"below every threshold: {sentences(judged)}{_not_judged(judged, rule)}"
 
 
 def _too_few(specimens: Sequence[SpecimenTally], rule: RuleSet) -> str:
@@ -176,13 +105,9 @@ def _too_few(specimens: Sequence[SpecimenTally], rule: RuleSet) -> str:
     )
 
 
-def _not_judged(judged: Sequence[_Judged], rule: RuleSet) -> str:
+def _not_judged(judged: list[Judged], rule: RuleSet) -> str:
     missing = {c.disease for c in rule.criteria} - {j.criterion.disease for j in judged}
     return f"; {', '.join(sorted(missing))} not judged: no rule for this specimen" if missing else ""
-
-
-def _sentences(judged: Sequence[_Judged]) -> str:
-    return "; ".join(j.sentence() for j in judged)
 
 
 def _waiting(tally: Tally) -> str:
@@ -213,7 +138,7 @@ def _evidence(
     tally: Tally,
     rule: RuleSet,
     specimens: Sequence[SpecimenTally],
-    judged: Sequence[_Judged],
+    judged: list[Judged],
     so_far: Finding,
 ) -> dict[str, Any]:
     return {
@@ -260,7 +185,3 @@ def _evidence(
         ],
         "use": "research use only, not for diagnostic procedures",
     }
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}".removesuffix(".0")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from db.records import CellClass, Confusion, Finding, Specimen, SpecimenTally, Tally
+from worker.counting.intervals import clopper_pearson
 from worker.rules import DEFAULT_RULE, RULES
-from worker.verdict import clopper_pearson, decide
+from worker.verdict import decide
 
 LYMPHOBLAST, PLASMA, NEUTROPHIL = CellClass.LYMPHOBLAST, CellClass.PLASMA_CELL, CellClass.NEUTROPHIL
 
