@@ -16,12 +16,8 @@ from db.places import CellKey
 from db.records import CellClass
 from scheduler.corrections.features import features
 from scheduler.corrections.words import Words, class_of
-from worker.cell_ids import MARK, cell_of_mark
+from worker.cell_ids import CLASS_MARK, MARK, NOT_CALLED, cell_of_mark
 from worker.errors import BadRequestError
-
-CLASS_MARK = f"{MARK}_class"
-"""The key of the class at the export; files of others may lack it."""
-_NOT_CALLED = "abstained"
 
 
 def read_geojson(path: Path, *, reviewed: bool) -> Words:
@@ -44,7 +40,7 @@ def read_geojson(path: Path, *, reviewed: bool) -> Words:
         names, before = _names(_mapping(properties.get("classification"))), metadata.get(CLASS_MARK)
         if not names:
             unclassified += 1
-        elif names[-1] == _NOT_CALLED or (not reviewed and names == [before]):
+        elif names[-1] == NOT_CALLED or (not reviewed and names == [before]):
             untouched += 1
         else:
             where = f"{path.name}, feature {number}"
