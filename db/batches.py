@@ -9,7 +9,7 @@ import psycopg2
 from sqlalchemy import Connection, Engine, delete, func, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from db import cells, steps
+from db import cells, measuring, steps
 from db.cell_tables import area, tile_defect
 from db.cell_tables import batch as batch_table
 from db.errors import BadOutputError, NotAllowedError
@@ -165,8 +165,9 @@ def close(conn: Connection, run_id: int, n_batches: int | None, stop: Stop | Non
 
 
 def count_cells(conn: Connection, run_id: int) -> int:
-    """Count the run's cells per class for the tally, anew; return how many cells there are."""
+    """Count the run's cells per class for the tally, anew, and measure them; return how many cells there are."""
     conn.execute(delete(run_count).where(run_count.c.run_id == run_id))
     conn.execute(_COUNT, {"run_id": run_id, "not_counted": sorted(NOT_COUNTED)})
+    measuring.measure(conn, run_id)
     counted = select(func.coalesce(func.sum(run_count.c.called + run_count.c.abstained), 0))
     return int(conn.execute(counted.where(run_count.c.run_id == run_id)).scalar_one())

@@ -240,6 +240,30 @@ class Stop:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the called cells of one class on one slide are like; None: not known."""
+
+    probability: float | None = None  # mean of their class
+    nc_ratio: float | None = None  # median, as the two below
+    nucleus_um2: float | None = None
+    nucleus_offset: float | None = None  # of its middle from the cell's, in radii of the cell
+    of_cell_width: int | None = None  # cells 5 to 30 µm wide, abstained ones too
+    areas_chi2: float | None = None  # Pearson's, of the class over areas of the slide
+    areas_df: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlideTally:
+    """The cells of one slide in a tally."""
+
+    slide_id: int
+    counts: Mapping[str, int]  # per class, abstained cells left out
+    abstained: int
+    measured: Mapping[str, Measured] = field(default_factory=dict)  # per class
+    error_share: float | None = None  # of the rule's error, spent at the look that stopped it; None: read to its end
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpecimenTally:
     """A patient's counted cells in one kind of specimen, under one model version."""
 
@@ -247,6 +271,7 @@ class SpecimenTally:
     counts: Mapping[str, int]  # per class, abstained cells left out
     abstained: int  # cells whose class is not one of NOT_COUNTED and that the model would not call
     slides_done: int
+    slides: tuple[SlideTally, ...] = ()  # the same cells slide by slide, where that is known
 
 
 @dataclass(frozen=True, kw_only=True)

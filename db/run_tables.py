@@ -99,9 +99,15 @@ run_count = Table(
     Column("called", Integer, nullable=False),
     Column("abstained", Integer, nullable=False),
     Column("counted", Boolean, nullable=False),  # whether the class is in the denominator of shares
+    *(Column(name, Double) for name in ("mean_probability", "median_nc_ratio", "median_nucleus_um2")),
+    Column("median_nucleus_offset", Double),  # in radii of the cell
+    Column("of_cell_width", Integer),  # cells 5 to 30 µm wide, abstained ones too
+    Column("areas_chi2", Double),  # of the called cells over areas of the slide (db/measuring.py)
+    Column("areas_df", Integer),
     PrimaryKeyConstraint("run_id", "cell_class"),
     one_of("cell_class", CellClass),
     CheckConstraint("called >= 0 AND abstained >= 0", name="counts"),
+    CheckConstraint("of_cell_width >= 0 AND areas_chi2 >= 0 AND areas_df > 0", name="measured"),
 )
 
 transition = Table(

@@ -26,6 +26,8 @@ _CONSTRAINTS = """
     SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
      WHERE connamespace = 'public'::regnamespace AND conparentid = 0 AND coninhcount = 0 AND contype <> 't'
 """
+BEFORE_WORDS = "0010-1"
+"""The revision before the one that lets words on cells outlive them."""
 _INDEXES = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
 
 
@@ -188,7 +190,7 @@ def test_a_developer_can_ask_alembic_itself(database_url: str) -> None:
 
 def test_a_word_of_old_counts_after_the_upgrade_and_stays_with_a_downgrade(lab: Engine) -> None:
     read(lab, add_slide(lab), ["lymphocyte"] * 3)
-    migrate.downgrade(lab, "0006")
+    migrate.downgrade(lab, BEFORE_WORDS)
     said = "INSERT INTO correction (run_id, batch_no, cell_no, made_by, cell_class) VALUES (1, 0, 1, 'p', '{}')"
     with transaction(lab) as conn:
         conn.exec_driver_sql(f"{said.format('monocyte')}; {said.format('smudge')}")
@@ -198,7 +200,7 @@ def test_a_word_of_old_counts_after_the_upgrade_and_stays_with_a_downgrade(lab: 
         words = conn.exec_driver_sql("SELECT count(*), count(*) FILTER (WHERE counts) FROM report.corrections").one()
     assert [tuple(row) for row in counts] == [("lymphocyte", 2), ("smudge", 1)]
     assert tuple(words) == (2, 1)
-    migrate.downgrade(lab, "0006")
+    migrate.downgrade(lab, BEFORE_WORDS)
     migrate.upgrade(lab)
     assert migrate.check(lab) == []
 
@@ -209,5 +211,5 @@ def test_downgrade_refuses_to_lose_where_a_corrected_cell_lay(lab: Engine) -> No
         word = Said(where="", run_id=1, batch_no=0, cell_no=0, cell_class="smudge")
         corrections.record(conn, [word], "p", decide)
     with pytest.raises(RuntimeError, match="holds values"):
-        migrate.downgrade(lab, "0006")
+        migrate.downgrade(lab, BEFORE_WORDS)
     assert migrate.check(lab) == []
