@@ -35,7 +35,7 @@ _OWN = {
     "runs": (_RESULTS, "tables:runs", "Each reading of a slide by a model version."),
     "cells": (_RESULTS, "tables:cells", "The cells of one patient with their calls."),
     "report": (_RESULTS, "report:report", "A patient's report, and its cells for other programs."),
-    "corrections": (_RESULTS, "corrections:corrections", "What persons say of cells: import, list."),
+    "corrections": (_RESULTS, "corrections:corrections", "What persons say of cells: import, list, export."),
     "agreement": (_RESULTS, "agreement:agreement", "How far the model and persons agree: kappa, confusions."),
     "sql": (_RESULTS, "sql:sql", "A read-only query on the report views."),
     "cancel": (_TROUBLE, "cancel:cancel", "Withdraw slides, or all of a patient's, with the reason."),

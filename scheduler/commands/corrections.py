@@ -1,4 +1,4 @@
-"""`marrowline corrections import/list`: what persons say of cells."""
+"""`marrowline corrections import/list/export`: what persons say of cells, in and out."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from db.reports import PatientReport
 from db.session import transaction
 from scheduler.cli import NOTICE
 from scheduler.commands import screen
+from scheduler.commands.bar import counting_bar
 from scheduler.commands.patient_table import show_patients
 from scheduler.commands.screen import Json
 from scheduler.commands.tables import Lab, Limit, Offset
 from scheduler.corrections.take_in import Imported, Reading, take_in
 from scheduler.embedded.resolve import resolve
 from scheduler.live import engine_of
+from scheduler.workshop import part, workshop_of
 from worker.errors import BadRequestError
 from worker.verdict import decide
 
 corrections = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="What persons say of cells: import it, list it.",
+    help="What persons say of cells: import it, list it, export the cells to train on.",
     epilog=NOTICE,
 )
 Patient = Annotated[str | None, typer.Option(metavar="ID", help="Only this patient's.")]
@@ -95,6 +97,31 @@ def list_(
         _show_words(found)
     if len(found) == limit:
         screen.hint(f"there may be more: --offset {offset + limit}")
+    screen.close()
+
+
+@corrections.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new or empty folder for the set.")],
+    patient: Annotated[str | None, typer.Argument(metavar="[PATIENT]", help="Only this patient's cells.")] = None,
+    lab: Lab = None,
+    as_json: Json = False,
+) -> None:
+    """Write the cells that persons judged as a set that `marrowline train classifier --data` reads.
+
+    Cells on which persons disagree are left out. The manifest names no patient.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadRequestError(f"{out} is there and not empty: name a new folder, so that no two sets are mixed")
+    with workshop_of(resolve()) as workshop, counting_bar("read") as tell:
+        made = part("corrections_export")(workshop, out, tell, lab=lab, patient=patient)
+    if as_json:
+        screen.print_json(made)
+        return
+    listed = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in made.cells.items())
+    screen.say(Text(f"{made.folder}: {listed or 'no cells'}", overflow="fold"))
+    if made.disputed or made.damaged:
+        screen.say(f"Left out: {made.disputed:,} disputed, {made.damaged:,} whose pixels cannot be read any more.")
     screen.close()
 
 

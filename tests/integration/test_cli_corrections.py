@@ -169,3 +169,14 @@ def test_agreement_of_changes_alone_is_said_to_mean_nothing(command: Command, tm
     code, out, _ = command("agreement", "--lab", "lab")
     assert (code, "No cell was confirmed" in out) == (0, True)
     assert "Nobody has judged" in command("agreement", "--by", "nobody")[1]
+
+
+def test_judged_cells_are_exported_into_a_new_folder_only(command: Command, smear: Engine, tmp_path: Path) -> None:
+    command("corrections", "import", exported(tmp_path / "a.geojson", {60: L, 61: L}), "--by", "ada")
+    execute(smear, """UPDATE run SET plan = '{"plane": {}, "stain": {}}'""")
+    found = document(command("corrections", "export", "patient", "--out", tmp_path / "set", "--json"))
+    assert (found["cells"], found["disputed"], found["damaged"]) == ({}, 0, 2), "no such slide lies in the bucket"
+    code, _, err = command("corrections", "export", "patient", "--out", tmp_path / "set")
+    assert (code, "not empty" in err) == (2, True)
+    code, _, err = command("corrections", "export", "nobody", "--out", tmp_path / "other")
+    assert (code, "judged by a person" in " ".join(err.split())) == (2, True)
