@@ -21,7 +21,8 @@ from worker.outputs.panel import NOTICE
 from worker.outputs.stored_cells import all_cells
 from worker.workshop import Tell, Workshop
 
-_CELL = ("slide_id", "run_id", "batch_no", "cell_no", "x_l0", "y_l0", "cell_class", "abstained", "probability")
+_CELL = ("slide_id", "run_id", "batch_no", "cell_no", "x_l0", "y_l0", "cell_class", "abstained", "corrected_class",
+         "probability")  # fmt: skip
 _DIFFERENTIAL = ("specimen", "model_version", "cell_class", "counted", "called", "abstained", "share")
 _INTERVAL = ("ci_low", "ci_high")
 _SLIDE = ("slide_id", "key", "sha256", "specimen", "stain", "taken_at", "state", "error_code", "reason", "remedy",
