@@ -265,6 +265,7 @@ class SlideTally:
     abstained: int
     measured: Mapping[str, Measured] = field(default_factory=dict)  # per class
     error_share: float = 1.0  # of the rule's error, that the looks taken while it was read left
+    stop: Stop | None = None  # where and why its reading ended; None: it was read whole, by a rule without looks
 
 
 @dataclass(frozen=True, kw_only=True)

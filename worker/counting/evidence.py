@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from db.records import Share, SlideTally, SpecimenTally, Tally
+from db.records import Share, SlideTally, SpecimenTally, Stop, Tally
 from worker.correction import CORRECTED, NOT_CORRECTED, beside
 from worker.counting.adequacy import adequacy
 from worker.counting.differential import lineages, m_e_ratio, smudge_per_100
@@ -44,6 +44,7 @@ def evidence(
             if tally.confusion is not None
             for one in beside(s, {c: share(s, c, rule) for c in SHOWN}, tally.confusion, rule.confidence)
         ],
+        "counting": [_counting(one.slide_id, one.stop) for s in specimens for one in s.slides if one.stop],
         "fuzzy": assess(specimens[0]) if specimens else {},
         "use": "research use only, not for diagnostic procedures",
     }
@@ -84,6 +85,19 @@ def _slide(one: SlideTally) -> dict[str, Any]:
         "cells": counted(one),
         "counts": dict(sorted(one.counts.items())),
         "abstained": one.abstained,
+    }
+
+
+def _counting(slide_id: int, stop: Stop) -> dict[str, Any]:
+    """Return by which rule's looks a slide was read, which may be one that the lab had before, and where that ended."""
+    return {
+        "slide_id": slide_id,
+        "rule": stop.rule,
+        "look": stop.look,
+        "cells": stop.cells,
+        "batches_read": stop.n_read,
+        "error_share": stop.share,
+        "reason": stop.reason,
     }
 
 
