@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,8 @@ def test_slides_without_a_result_are_listed_with_their_cause(lab: Engine, tmp_pa
     runs.fail(lab, rows.taken(lab, run_id), code="blank", cause="bare glass", remedy="Scan it again.", decide=decide)
     first, second = tables_of(lab, tmp_path)["slides"]
     assert (first["key"], first["state"], first["cells"]) == ("lab/patient/a.tif", "done", "1")
+    assert datetime.fromisoformat(first["finished_at"]).tzinfo is not None
+    assert "T" in first["finished_at"]
     assert (second["state"], second["error_code"], second["reason"], second["cells"]) == (
         "quarantined", "blank", "bare glass", "",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from gzip import GzipFile
@@ -21,7 +22,7 @@ def whole(path: Path, *, packed: bool = False) -> Iterator[TextIO]:
     `packed` compresses it with gzip, the same text to the same bytes. Raises BadRequestError where nothing can be
     written.
     """
-    staged = path.with_name(f".{path.name}.part")
+    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with staged.open("wb") as file:
             yield from _text(file, packed=packed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ def _field(value: object) -> object:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.7g}"
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value
