@@ -26,13 +26,14 @@ USE = "research use only, not for diagnostic procedures"
 
 def tables_of(lab: Engine, folder: Path, patient: str = "patient") -> dict[str, list[dict[str, str]]]:
     """Return the tables by what they hold."""
-    told: list[int] = []
-    paths = write(workshop_on(lab, folder), case(lab, patient), folder, lambda _what, done, _total: told.append(done))
-    assert told == [1, 2, 3]
+    told: list[tuple[str, int, int]] = []
+    paths = write(workshop_on(lab, folder), case(lab, patient), folder, lambda *at: told.append(at))
     found = {}
     for path in paths:
         with path.open(newline="", encoding="utf-8") as file:
             found[path.name.split("-")[0]] = list(csv.DictReader(file))
+    cells = len(found["cells"])
+    assert told[-1:] == [(paths[0].name, cells, cells)]
     return found
 
 
