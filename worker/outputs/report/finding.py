@@ -100,7 +100,7 @@ def key_facts(case: Case) -> tuple[Fact, ...]:
         if share.value is not None
     ]
     main = next(iter(case.evidence.get("specimens", ())), None)
-    note = f"{words.number_of(main['abstained'], 'cell')} not called" if main else ""
+    note = f"{words.number_of(main['abstained'], 'cell')} not called" if main and main["abstained"] else ""
     return (
         *shares,
         Fact(name="Cells counted", value=words.count(report.cells), note=note),

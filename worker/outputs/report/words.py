@@ -85,15 +85,15 @@ def moment(at: datetime) -> str:
 
 
 def chance(probability: float) -> str:
-    """Return a probability without false certainty at its ends: `> 99.9 %`."""
+    """Return a probability without false certainty at its ends: `> 99.9 %`, on one line."""
     if probability > 0.999:
-        return "> 99.9\u202f%"
-    return "< 0.1\u202f%" if probability < 0.001 else percent(probability)
+        return ">\u00a099.9\u202f%"
+    return "<\u00a00.1\u202f%" if probability < 0.001 else percent(probability)
 
 
 def sureness(probability: float) -> str:
     """Return how sure a call is, never wholly: `97 %`."""
-    return "> 99\u202f%" if probability >= 0.995 else f"{100 * probability:.0f}\u202f%"
+    return ">\u00a099\u202f%" if probability >= 0.995 else f"{100 * probability:.0f}\u202f%"
 
 
 def p_value(p: float) -> str:
