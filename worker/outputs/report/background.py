@@ -55,7 +55,8 @@ def certainty(case: Case) -> tuple[Fact, ...]:
     """Return what else bears on the intervals."""
     made = []
     if more := case.evidence.get("more_cells"):
-        made.append(Fact(name="Count on", value=f"{words.count(more)} more cells", note="would be likely to decide"))
+        note = "so that the finding can be told, if the shares stay as they are"
+        made.append(Fact(name="Count on", value=f"{words.count(more)} more cells", note=note))
     for one in case.evidence.get("specimens", ()):
         for area in one.get("between_areas", ()):
             if area.get("p") is not None and area["p"] < 0.05:

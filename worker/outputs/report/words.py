@@ -28,8 +28,9 @@ SINGULAR: Mapping[CellClass, str] = {
     CellClass.ARTEFACT: "artefact",
 }
 LINEAGES: Mapping[str, tuple[CellClass, ...]] = {
-    "Blasts": (CellClass.LYMPHOBLAST, CellClass.BLAST_OTHER),
-    "Lymphoid and plasma cells": (CellClass.LYMPHOCYTE, CellClass.PLASMA_CELL),
+    "Lymphoid": (CellClass.LYMPHOBLAST, CellClass.LYMPHOCYTE),
+    "Plasma": (CellClass.PLASMA_CELL,),
+    "Blasts of another or an unknown line": (CellClass.BLAST_OTHER,),
     "Myeloid": (
         CellClass.IMMATURE_GRANULOCYTE,
         CellClass.NEUTROPHIL,
@@ -39,7 +40,7 @@ LINEAGES: Mapping[str, tuple[CellClass, ...]] = {
     ),
     "Erythroid": (CellClass.ERYTHROBLAST,),
 }
-"""The counted classes in the order of a differential."""
+"""The counted classes by lineage (as in worker/counting/differential.py), in the order of a differential."""
 ORDER: tuple[CellClass, ...] = (*(one for group in LINEAGES.values() for one in group), *sorted(NOT_COUNTED))
 DISEASES: Mapping[str, str] = {"ALL": "acute lymphoblastic leukaemia", "MM": "multiple myeloma"}
 
