@@ -25,7 +25,7 @@ class SchedulerSettings(BaseSettings):
     """Scale of slides that state none, when all of the site's images come from one camera."""
     model: str = DEFAULT_MODEL
     """Name of the model version that new slides are read with."""
-    rule: str = "marrowline-2026.1"
+    rule: str = "marrowline-2026.2"
     """Name of the rule set that a new lab's patients are judged by."""
     sweep_s: float = Field(default=15.0, gt=0)
     list_s: float = Field(default=15.0, gt=0)
@@ -59,6 +59,15 @@ class WebhookSettings(BaseSettings):
     webhook_max_bytes: int = Field(default=2**20, gt=0)
     webhook_per_s: float = Field(default=50.0, gt=0)
     """Requests of one address, on average; four times as many at once."""
+
+
+class ProofSettings(BaseSettings):
+    """What certificates are signed with."""
+
+    model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True)
+
+    signing_key_file: Path | None = None
+    """An Ed25519 key in PEM that only its owner and group may read; unset: no certificate can be signed."""
 
 
 class HomeSettings(BaseSettings):
