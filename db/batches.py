@@ -6,15 +6,15 @@ from dataclasses import asdict
 from typing import Any
 
 import psycopg2
-from sqlalchemy import Connection, Engine, delete, func, select, text, update
+from sqlalchemy import Connection, Engine, delete, func, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from db import cells, steps
+from db import cells, measuring, steps
 from db.cell_tables import area, tile_defect
 from db.cell_tables import batch as batch_table
 from db.errors import BadOutputError, NotAllowedError
 from db.faultpoints import faultpoint
-from db.records import NOT_COUNTED, Batch, Claim, Plan
+from db.records import NOT_COUNTED, Batch, BatchCount, Claim, Plan, Stop
 from db.run_tables import SANDBOXES, run, run_count
 from db.session import transact
 from db.steps import in_seconds
@@ -26,6 +26,15 @@ _COUNT = text(
     SELECT run_id, cell_class, count(*) FILTER (WHERE NOT abstained), count(*) FILTER (WHERE abstained),
            NOT cell_class = ANY (:not_counted)
       FROM cell WHERE run_id = :run_id GROUP BY run_id, cell_class
+    """
+)
+_COUNT_BATCHES = text(
+    """
+    SELECT batch.no, cell.cell_class, count(*) FILTER (WHERE NOT cell.abstained) AS called,
+           count(*) FILTER (WHERE cell.abstained) AS abstained
+      FROM batch LEFT JOIN cell
+        ON cell.run_id = :run_id AND cell.batch_no = batch.no AND NOT cell.cell_class = ANY (:not_counted)
+     WHERE batch.run_id = :run_id GROUP BY batch.no, cell.cell_class ORDER BY batch.no, cell.cell_class
     """
 )
 _ABSENT = text(
@@ -65,6 +74,8 @@ def _plan_values(plan: Plan) -> dict[str, Any]:
         "plan": dict(plan.document),
         "plan_digest": plan.digest,
         "n_batches": plan.n_batches,
+        "n_read": None,
+        "stop": null(),
         "mpp_um": plan.mpp_um,
         "mpp_source": plan.mpp_source,
         "mpp_error_um": plan.mpp_error_um,
@@ -88,6 +99,19 @@ def defects(engine: Engine, claim: Claim) -> int:
     """Return how many tiles of the run are known to be defect. Raises UnavailableError."""
     wanted = select(func.count()).select_from(tile_defect).where(tile_defect.c.run_id == claim.run_id)
     return transact(engine, lambda conn: int(conn.execute(wanted).scalar_one()), patience_s=claim.lease_s)
+
+
+def counts(engine: Engine, claim: Claim) -> list[BatchCount]:
+    """Return what stands in each written batch of the run, in their order. Raises UnavailableError."""
+    wanted = {"run_id": claim.run_id, "not_counted": sorted(NOT_COUNTED)}
+    rows = transact(engine, lambda conn: conn.execute(_COUNT_BATCHES, wanted).all(), patience_s=claim.lease_s)
+    found = {row.no: BatchCount(no=row.no) for row in rows}
+    for row in rows:
+        if row.cell_class is not None:
+            before = found[row.no]
+            called = {**before.called, row.cell_class: row.called}
+            found[row.no] = BatchCount(no=row.no, called=called, abstained=before.abstained + row.abstained)
+    return list(found.values())
 
 
 def write_batch(engine: Engine, claim: Claim, batch: Batch) -> None:
@@ -129,17 +153,29 @@ def _box(batch: Batch) -> dict[str, float]:
     return {"x_min_l0": min(x_l0), "y_min_l0": min(y_l0), "x_max_l0": max(x_l0), "y_max_l0": max(y_l0)}
 
 
-def absent(conn: Connection, run_id: int, n_batches: int | None) -> str:
-    """Say which batches of the plan are not written; '' when none is."""
+def close(conn: Connection, run_id: int, n_batches: int | None, stop: Stop | None) -> None:
+    """Make sure that a run ends with all batches of its plan, or with exactly those up to its stop.
+
+    Batches beyond the stop, which nobody who carries out the plan writes, are deleted: no rule counts them.
+    Raises NotAllowedError when a batch is not written, or the stop is none of the plan's.
+    """
     if n_batches is None:
-        return "no plan is stored"
-    numbers = conn.execute(_ABSENT, {"run_id": run_id, "n_batches": n_batches}).scalars().all()
-    return f"{len(numbers)} of {n_batches} batches are not written, first {numbers[0]}" if numbers else ""
+        raise NotAllowedError(f"run {run_id} cannot be done: no plan is stored")
+    wanted = n_batches if stop is None else stop.n_read
+    if stop is not None and not 0 < wanted <= n_batches:
+        raise NotAllowedError(f"run {run_id} cannot be done: a stop after {wanted} of {n_batches} batches")
+    numbers = conn.execute(_ABSENT, {"run_id": run_id, "n_batches": wanted}).scalars().all()
+    if numbers:
+        absent = f"{len(numbers)} of {wanted} batches are not written, first {numbers[0]}"
+        raise NotAllowedError(f"run {run_id} cannot be done: {absent}")
+    if stop is not None:
+        conn.execute(delete(batch_table).where(batch_table.c.run_id == run_id, batch_table.c.no >= wanted))
 
 
 def count_cells(conn: Connection, run_id: int) -> int:
-    """Count the run's cells per class for the tally, anew; return how many cells there are."""
+    """Count the run's cells per class for the tally, anew, and measure them; return how many cells there are."""
     conn.execute(delete(run_count).where(run_count.c.run_id == run_id))
     conn.execute(_COUNT, {"run_id": run_id, "not_counted": sorted(NOT_COUNTED)})
+    measuring.measure(conn, run_id)
     counted = select(func.coalesce(func.sum(run_count.c.called + run_count.c.abstained), 0))
     return int(conn.execute(counted.where(run_count.c.run_id == run_id)).scalar_one())

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, select, text, update
+from sqlalchemy import Connection, Engine, Row, func, null, select, text, update
 
 from db import batches, patients, steps, sweeping
-from db.errors import NotAllowedError
 from db.faultpoints import faultpoint
 from db.model_rows import COLUMNS, version_of
-from db.records import Claim, Decide, Preparation, RunState, Specimen, StoredObject
+from db.records import Claim, Decide, Preparation, RunState, Specimen, Stop, StoredObject
 from db.run_tables import run
 from db.session import transact
 from db.steps import files_of, in_seconds, stored_object
@@ -73,21 +73,21 @@ def heartbeat(engine: Engine, claim: Claim) -> bool:
     return transact(engine, lambda conn: conn.execute(prolonged).rowcount == 1, patience_s=claim.lease_s / 4)
 
 
-def finish(engine: Engine, claim: Claim, decide: Decide) -> None:
+def finish(engine: Engine, claim: Claim, decide: Decide, stop: Stop | None = None) -> None:
     """Mark the run done, count its cells and recompute the patient's verdict, all at once.
 
-    Raises FencedError, NotAllowedError when batches of the plan are not written, UnavailableError.
+    stop: where and why a reading that takes looks ended; None for one that does not, and is carried out whole.
+    Raises FencedError, NotAllowedError when batches of the plan up to there are not written, UnavailableError.
     """
 
     def work(conn: Connection) -> None:
         row = steps.held(conn, claim, ended=(RunState.DONE,))
         if row.state == RunState.DONE:
             return
-        absent = batches.absent(conn, claim.run_id, row.n_batches)
-        if absent:
-            raise NotAllowedError(f"run {claim.run_id} cannot be done: {absent}")
+        batches.close(conn, claim.run_id, row.n_batches, stop)
         end = {"finished_at": func.now(), "n_cells": batches.count_cells(conn, claim.run_id)} | steps.NO_ERROR
-        steps.step(conn, claim.run_id, RunState.DONE, actor=_actor(row), reason="all batches written", **end)
+        reason = "all batches written" if stop is None or stop.look is None else stop.reason
+        steps.step(conn, claim.run_id, RunState.DONE, actor=_actor(row), reason=reason, **end, **_stopped(stop))
         _judge_again(conn, row, decide)
         faultpoint("run.judged")
 
@@ -159,12 +159,17 @@ def _judge_again(conn: Connection, row: Row[Any], decide: Decide) -> None:
     patients.recompute_after_run(conn, steps.patient_of(conn, row.id), row.model_version_id, decide)
 
 
+def _stopped(stop: Stop | None) -> dict[str, Any]:
+    why = null() if stop is None else {key: value for key, value in asdict(stop).items() if key != "n_read"}
+    return {"n_read": stop and stop.n_read, "stop": why}
+
+
 def _actor(row: Row[Any]) -> str:
     return str(row.lease_owner)
 
 
 def _facts(conn: Connection, run_id: int) -> Row[Any]:
-    columns: tuple[Any, ...] = (slide, lab.c.site_mpp_um, *COLUMNS)
+    columns: tuple[Any, ...] = (slide, lab.c.site_mpp_um, lab.c.rule, *COLUMNS)
     joined = run.join(slide).join(patient).join(lab).join(model_version, run.c.model_version_id == model_version.c.id)
     return conn.execute(select(*columns).select_from(joined).where(run.c.id == run_id)).one()
 
@@ -184,6 +189,7 @@ def _claim(facts: Row[Any], run_id: int, *, taken: Row[Any], files: tuple[Stored
         preparation=Preparation(facts.preparation) if facts.preparation else None,
         declared_mpp_um=facts.declared_mpp_um,
         site_mpp_um=facts.site_mpp_um,
+        rule=facts.rule,
         model=version_of(facts),
         lease_s=lease_s,
     )

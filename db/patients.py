@@ -111,4 +111,7 @@ def digest(of: Tally) -> str:
     document = asdict(of)
     if of.confusion is None:  # so that the digest of such a tally is the one it had before there were any
         del document["confusion"]
+    for one in document["specimens"]:  # likewise
+        if not one["slides"]:
+            del one["slides"]
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

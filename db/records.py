@@ -147,6 +147,7 @@ class Claim:
     preparation: Preparation | None
     declared_mpp_um: float | None
     site_mpp_um: float | None
+    rule: str  # the name of the lab's rule set
     model: ModelVersion
     lease_s: float
 
@@ -217,6 +218,56 @@ class Batch:
     defects: tuple[TileDefect, ...] = ()
 
 
+AREAS = 20
+"""Into so many groups, at most, the batches of a run are divided to tell how evenly its cells lie: by their numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchCount:
+    """A batch's cells as a rule counts them."""
+
+    no: int
+    called: Mapping[str, int] = field(default_factory=dict)  # per class, those outside the denominator left out
+    abstained: int = 0  # cells whose class is not one of NOT_COUNTED and that the model would not call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Where a reading that takes looks at its counts ended, and why."""
+
+    n_read: int  # batches of the plan, from its first
+    rule: str  # the rule set by which it took looks
+    look: int | None  # counted cells from which the look was due that ended it; None: the plan ended
+    cells: int  # counted cells in those batches
+    share: float  # of the rule's error, left to the intervals of these counts
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the called cells of one class on one slide are like; None: not known."""
+
+    probability: float | None = None  # mean of their class
+    nc_ratio: float | None = None  # median, as the two below
+    nucleus_um2: float | None = None
+    nucleus_offset: float | None = None  # of its middle from the cell's, in radii of the cell
+    of_cell_width: int | None = None  # cells 5 to 30 µm wide, abstained ones too
+    areas_chi2: float | None = None  # Pearson's, of the class over areas of the slide
+    areas_df: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlideTally:
+    """The cells of one slide in a tally."""
+
+    slide_id: int
+    counts: Mapping[str, int]  # per class, abstained cells left out
+    abstained: int
+    measured: Mapping[str, Measured] = field(default_factory=dict)  # per class
+    error_share: float = 1.0  # of the rule's error, that the looks taken while it was read left
+    stop: Stop | None = None  # where and why its reading ended; None: it was read whole, by a rule without looks
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpecimenTally:
     """A patient's counted cells in one kind of specimen, under one model version."""
@@ -225,6 +276,7 @@ class SpecimenTally:
     counts: Mapping[str, int]  # per class, abstained cells left out
     abstained: int  # cells whose class is not one of NOT_COUNTED and that the model would not call
     slides_done: int
+    slides: tuple[SlideTally, ...] = ()  # the same cells slide by slide, where that is known
 
 
 @dataclass(frozen=True, kw_only=True)

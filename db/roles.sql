@@ -46,7 +46,7 @@ GRANT SELECT ON lab, model_version, active_model, slide, slide_file, run, run_co
 GRANT SELECT (id, lab_id, rev, shown_model_id), UPDATE (rev, shown_model_id) ON patient TO marrowline_worker;
 GRANT UPDATE (sha256) ON slide TO marrowline_worker;
 GRANT UPDATE (state, attempt, releases, fence, lease_owner, lease_until, next_at, progress_at, plan, plan_digest,
-  n_batches, mpp_um, mpp_source, mpp_error_um, reader, sandbox, area_shares, stain_profile, feature_names, n_cells, error_code, error_cause, error_remedy, changed_by,
+  n_batches, n_read, stop, mpp_um, mpp_source, mpp_error_um, reader, sandbox, area_shares, stain_profile, feature_names, n_cells, error_code, error_cause, error_remedy, changed_by,
   change_reason, finished_at) ON run TO marrowline_worker;
 GRANT INSERT, UPDATE, DELETE ON batch, cell, outline, area, tile_defect, run_count TO marrowline_worker;
 GRANT INSERT, UPDATE ON verdict TO marrowline_worker;

@@ -44,6 +44,8 @@ run = Table(
     Column("plan", JSONB),
     Column("plan_digest", Text),
     Column("n_batches", Integer),
+    Column("n_read", Integer),  # of the plan's batches, from its first, where a rule's looks may end the reading
+    Column("stop", JSONB),  # what ended it
     Column("mpp_um", Double),
     Column("mpp_source", Text),
     Column("mpp_error_um", Double),
@@ -67,6 +69,10 @@ run = Table(
     CheckConstraint("releases >= 0 AND releases <= attempt AND attempt - releases <= max_attempts", name="attempts"),
     CheckConstraint("max_attempts > 0", name="max_attempts"),
     CheckConstraint("n_batches >= 0 AND n_cells >= 0", name="totals"),
+    CheckConstraint(
+        "(n_read IS NULL) = (stop IS NULL) AND n_read > 0 AND n_read <= n_batches AND jsonb_typeof(stop) = 'object'",
+        name="stop",
+    ),
     CheckConstraint("mpp_um > 0 AND mpp_um < 'Infinity'", name="mpp_um"),
     CheckConstraint("mpp_error_um >= 0 AND mpp_error_um < 'Infinity'", name="mpp_error_um"),
     CheckConstraint(
@@ -94,9 +100,15 @@ run_count = Table(
     Column("called", Integer, nullable=False),
     Column("abstained", Integer, nullable=False),
     Column("counted", Boolean, nullable=False),  # whether the class is in the denominator of shares
+    *(Column(name, Double) for name in ("mean_probability", "median_nc_ratio", "median_nucleus_um2")),
+    Column("median_nucleus_offset", Double),  # in radii of the cell
+    Column("of_cell_width", Integer),  # cells 5 to 30 µm wide, abstained ones too
+    Column("areas_chi2", Double),  # of the called cells over areas of the slide (db/measuring.py)
+    Column("areas_df", Integer),
     PrimaryKeyConstraint("run_id", "cell_class"),
     one_of("cell_class", CellClass),
     CheckConstraint("called >= 0 AND abstained >= 0", name="counts"),
+    CheckConstraint("of_cell_width >= 0 AND areas_chi2 >= 0 AND areas_df > 0", name="measured"),
 )
 
 transition = Table(

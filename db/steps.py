@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Interval, Row, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Interval, Row, func, literal, null, select, update
 
 from db.errors import FencedError, NotFoundError
 from db.records import Claim, RunState, StoredObject
@@ -32,7 +32,7 @@ def quarantine(conn: Connection, run_id: int, *, actor: str, code: str, cause: s
 
 def to_pending(conn: Connection, run_id: int, *, actor: str, reason: str) -> None:
     """Make a locked run due again with all its attempts; `attempt` itself never goes back."""
-    fresh = {"releases": run.c.attempt, "next_at": func.now(), "finished_at": None}
+    fresh = {"releases": run.c.attempt, "next_at": func.now(), "finished_at": None, "n_read": None, "stop": null()}
     step(conn, run_id, RunState.PENDING, actor=actor, reason=reason, **fresh, **NO_ERROR)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Connection, Row, any_, literal, select, text
 
 from db.errors import NotFoundError
 from db.model_rows import confusion_of
-from db.records import Specimen, SpecimenTally, Tally
+from db.records import Measured, SlideTally, Specimen, SpecimenTally, Stop, Tally
 from db.tables import lab, model_version, patient
 
 WITHDRAWN = "withdrawn"
@@ -30,11 +33,22 @@ _STANDING = text(
 )
 _COUNTS = text(
     """
-    SELECT slide.patient_id, slide.specimen, run_count.cell_class, sum(run_count.called) AS called,
-           sum(run_count.abstained) FILTER (WHERE run_count.counted) AS abstained
+    SELECT slide.patient_id, slide.specimen, slide.id AS slide_id, run_count.cell_class, run_count.called,
+           CASE WHEN run_count.counted THEN run_count.abstained ELSE 0 END AS abstained,
+           run.n_read, run.stop
       FROM run_count JOIN run ON run.id = run_count.run_id JOIN slide ON slide.id = run.slide_id
-     WHERE run_count.run_id = ANY (:runs)
-     GROUP BY slide.patient_id, slide.specimen, run_count.cell_class ORDER BY run_count.cell_class
+     WHERE run_count.run_id = ANY (:runs) ORDER BY slide.id, run_count.cell_class
+    """
+)
+_MEASURES = tuple(one.name for one in fields(Measured))
+_MEASURED = text(
+    """
+    SELECT run.slide_id, cell_class, mean_probability AS probability, median_nc_ratio AS nc_ratio,
+           median_nucleus_um2 AS nucleus_um2, median_nucleus_offset AS nucleus_offset, of_cell_width, areas_chi2,
+           areas_df
+      FROM run_count JOIN run ON run.id = run_count.run_id
+     WHERE run_id = ANY (:runs) AND num_nonnulls(mean_probability, of_cell_width, areas_chi2) > 0
+     ORDER BY run.slide_id, cell_class
     """
 )
 
@@ -53,13 +67,13 @@ def tallies(conn: Connection, model_version_id: int, patient_ids: Sequence[int])
     parameters = {"patients": list(patient_ids), "model_version_id": model_version_id, "withdrawn": WITHDRAWN}
     standing = conn.execute(_STANDING, parameters).all()
     runs = [run for row in standing if row.standing == "done" for run in row.runs]
-    counts = _by_patient(conn.execute(_COUNTS, {"runs": runs}))
+    counts, measured = _by_patient(conn.execute(_COUNTS, {"runs": runs})), _measured(conn, runs)
     slides, confusion = _by_patient(standing), confusion_of(model.confusion)
     return {
         patient_id: Tally(
             model_version=model.name,
             rule=rule,
-            specimens=_specimens(slides.get(patient_id, ()), counts.get(patient_id, ())),
+            specimens=_specimens(slides.get(patient_id, ()), counts.get(patient_id, ()), measured),
             slides_done=_slides(slides.get(patient_id, ()), "done"),
             slides_open=_slides(slides.get(patient_id, ()), "open"),
             slides_quarantined=_slides(slides.get(patient_id, ()), "quarantined"),
@@ -86,14 +100,52 @@ def _slides(rows: Sequence[Row[Any]], standing: str) -> int:
     return sum(row.slides for row in rows if row.standing == standing)
 
 
-def _specimens(slides: Sequence[Row[Any]], counts: Sequence[Row[Any]]) -> tuple[SpecimenTally, ...]:
-    return tuple(
-        SpecimenTally(
-            specimen=Specimen(row.specimen),
-            counts={one.cell_class: int(one.called) for one in counts if one.specimen == row.specimen and one.called},
-            abstained=sum(int(one.abstained or 0) for one in counts if one.specimen == row.specimen),
-            slides_done=row.slides,
-        )
-        for row in slides
-        if row.standing == "done"
+def _measured(conn: Connection, runs: Sequence[int]) -> Mapping[int, Mapping[str, Measured]]:
+    """Return what the cells of each slide are like, per class."""
+    found: dict[int, dict[str, Measured]] = {}
+    for row in conn.execute(_MEASURED, {"runs": runs}):
+        slide_id, cell_class, *values = row
+        found.setdefault(slide_id, {})[cell_class] = Measured(**dict(zip(_MEASURES, values, strict=True)))
+    return found
+
+
+def _specimens(
+    standing: Sequence[Row[Any]], counts: Sequence[Row[Any]], measured: Mapping[int, Mapping[str, Measured]]
+) -> tuple[SpecimenTally, ...]:
+    done = [row for row in standing if row.standing == "done"]
+    return tuple(_specimen(row, [one for one in counts if one.specimen == row.specimen], measured) for row in done)
+
+
+def _specimen(
+    standing: Row[Any], counts: Sequence[Row[Any]], measured: Mapping[int, Mapping[str, Measured]]
+) -> SpecimenTally:
+    slides = tuple(
+        _slide(slide_id, list(rows), measured.get(slide_id, {}))
+        for slide_id, rows in groupby(counts, key=lambda row: int(row.slide_id))
     )
+    called: Counter[str] = Counter()
+    for one in slides:
+        called.update(one.counts)
+    return SpecimenTally(
+        specimen=Specimen(standing.specimen),
+        counts=dict(sorted(called.items())),
+        abstained=sum(one.abstained for one in slides),
+        slides_done=standing.slides,
+        slides=slides,
+    )
+
+
+def _slide(slide_id: int, counts: Sequence[Row[Any]], measured: Mapping[str, Measured]) -> SlideTally:
+    stop = _stop(counts[0])
+    return SlideTally(
+        slide_id=slide_id,
+        counts={one.cell_class: int(one.called) for one in counts if one.called},
+        abstained=sum(int(one.abstained) for one in counts),
+        measured=measured,
+        error_share=1.0 if stop is None else stop.share,
+        stop=stop,
+    )
+
+
+def _stop(row: Row[Any]) -> Stop | None:
+    return None if row.stop is None else Stop(n_read=row.n_read, **row.stop)

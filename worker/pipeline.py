@@ -51,6 +51,7 @@ class ReadingSpec:
     core_px: int = 1024
     tiles_per_batch: int = 8
     origin_px: tuple[int, int] = (0, 0)  # of the tile grid, on the 64-px lattice
+    counting: Mapping[str, Any] | None = None  # by whose looks it may stop early (`worker.counting.course`)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,8 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
         "tiles_per_batch": spec.tiles_per_batch,
         "order_seed": _BATCH_ORDER_SEED,
     }
+    if spec.counting is not None:  # left out otherwise, so that other plans keep their digests
+        document["counting"] = dict(spec.counting)
     document = json.loads(json.dumps(document))  # what a take-over will read back
     in_order = _tiles_in_order(document, plane, readable)
     document["n_tiles"] = sum(len(batch) for batch in in_order)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from db.records import Cell, CellClass, Plan
+from worker.counting.intervals import clopper_pearson
 from worker.errors import BadSlideError
 from worker.fuzzy.inputs import SUSPECT, Field, inputs_of, threshold_probability
 from worker.fuzzy.mamdani import Inference, infer
@@ -20,7 +21,6 @@ from worker.pipeline import ReadingSpec, plan_slide, read_slide
 from worker.rules import DEFAULT_RULE, RULES
 from worker.slides.reader import SlideReader
 from worker.slides.survey import Told
-from worker.verdict import clopper_pearson
 
 PRESENT_FROM, ABSENT_TO = 0.6, 0.4
 """Scores in between are no answer."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import reduce
 from pathlib import Path
 
 import structlog
@@ -18,9 +19,10 @@ from db import batches, leases, workers
 from db.errors import BadOutputError, DatabaseError, FencedError, UnavailableError
 from db.faultpoints import faultpoint
 from db.model_rows import differing
-from db.records import Claim, Plan, Preparation
+from db.records import Claim, Plan, Preparation, Stop
 from worker import pipeline
 from worker.config import WorkerSettings
+from worker.counting.course import Course, count, counting_for, course_of
 from worker.errors import (
     BadSlideError,
     MarrowlineError,
@@ -168,9 +170,9 @@ def _read(claim: Claim, bench: Bench) -> None:
         with closing(_opened(file.path, bench.settings)) as reader:
             spec = _spec(claim, bench.settings, sandbox=reader.level)
             plan = pipeline.plan_slide(reader, model, spec, sha256=file.sha256)
-            _write(claim, bench, heart, reader, plan, model)
+            stop = _write(claim, bench, heart, reader, plan, model)
     faultpoint("run.ending")
-    leases.finish(bench.engine, claim, decide)
+    leases.finish(bench.engine, claim, decide, stop)
     faultpoint("run.ended")
 
 
@@ -186,18 +188,32 @@ def _opened(path: Path, settings: WorkerSettings) -> SandboxedReader:
     return open_sandboxed(path, threads=settings.read_threads, spec=spec)
 
 
-def _write(claim: Claim, bench: Bench, heart: Heartbeat, reader: SlideReader, plan: Plan, model: Model) -> None:
+def _write(claim: Claim, bench: Bench, heart: Heartbeat, reader: SlideReader, plan: Plan, model: Model) -> Stop | None:
+    """Write the batches that are not there yet; return where and why that ended, None for a plan without looks."""
     written = batches.store_plan(bench.engine, claim, plan)
     faultpoint("plan.stored")
     defects = batches.defects(bench.engine, claim) if written else 0
+    course = _course(claim, bench, plan, taken_over=bool(written))
     with closing(pipeline.read_slide(reader, plan, model, skip=written, defects=defects)) as read:
-        for batch in read:
+        for batch in () if course and course.stop else read:
             heart.check()
             faultpoint("batch.read")
             batches.write_batch(bench.engine, claim, batch)
             faultpoint("batch.written")
+            course = course and course.after(count(batch))
+            if course and course.stop:
+                break
             if bench.stopping():
                 raise _StoppingError
+    return course.end() if course else None
+
+
+def _course(claim: Claim, bench: Bench, plan: Plan, *, taken_over: bool) -> Course | None:
+    """Return how far the run has been read by those who held it before; None for a plan without looks."""
+    course = course_of(plan.document)
+    if course is None or not taken_over:
+        return course
+    return reduce(Course.after, batches.counts(bench.engine, claim), course)
 
 
 def _spec(claim: Claim, settings: WorkerSettings, *, sandbox: str) -> pipeline.ReadingSpec:
@@ -210,4 +226,5 @@ def _spec(claim: Claim, settings: WorkerSettings, *, sandbox: str) -> pipeline.R
         sandbox=sandbox,
         core_px=settings.tile_core_px,
         tiles_per_batch=settings.tiles_per_batch,
+        counting=counting_for(claim.rule, claim.specimen),
     )

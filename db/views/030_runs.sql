@@ -18,6 +18,11 @@ SELECT run.id AS run_id,
        run.lease_owner AS worker,
        run.n_cells AS cells,
        run.n_batches AS batches,
+       coalesce(run.n_read, CASE WHEN run.state = 'done' THEN run.n_batches END) AS batches_read,
+       run.stop ->> 'rule' AS stop_rule,
+       (run.stop ->> 'look')::int AS stop_look,
+       (run.stop ->> 'cells')::int AS stop_cells,
+       run.stop ->> 'reason' AS stop_reason,
        run.mpp_um,
        run.mpp_source,
        run.mpp_error_um,
@@ -63,6 +68,14 @@ COMMENT ON COLUMN report.runs.state IS 'pending, running, retry_wait, done, quar
 COMMENT ON COLUMN report.runs.attempts IS 'How often a worker took the run';
 COMMENT ON COLUMN report.runs.releases IS 'Attempts that do not count against max_attempts';
 COMMENT ON COLUMN report.runs.change_reason IS 'Why the run took its last step';
+COMMENT ON COLUMN report.runs.batches IS 'Batches of tiles that the plan has, in the order in which they are read';
+COMMENT ON COLUMN report.runs.batches_read IS
+  'Batches of a finished reading, from the first: fewer than batches where it stopped early';
+COMMENT ON COLUMN report.runs.stop_rule IS 'The rule set by whose looks reading may stop early; NULL where it has none';
+COMMENT ON COLUMN report.runs.stop_look IS
+  'Counted cells from which the look was due that ended the reading; NULL where all was read';
+COMMENT ON COLUMN report.runs.stop_cells IS 'Counted cells in the batches read, under a rule with looks';
+COMMENT ON COLUMN report.runs.stop_reason IS 'Why reading ended where it did, under a rule with looks';
 COMMENT ON COLUMN report.runs.mpp_source IS 'header, sidecar, site, or estimated from the red cells';
 COMMENT ON COLUMN report.runs.mpp_error_um IS 'Standard error of an estimated scale';
 COMMENT ON COLUMN report.runs.reader IS 'What decoded the pixels: openslide, tiled-jpeg or plain';

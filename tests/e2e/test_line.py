@@ -29,6 +29,12 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [write_smear(folder / f"{n}.tif", seed=n, side_px=3072, composition=ALL_LIKE) for n in (1, 2)]
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    composition = {CellClass.LYMPHOBLAST: 6, CellClass.NEUTROPHIL: 2}
+    return write_smear(tmp_path_factory.mktemp("small") / "s.tif", seed=3, side_px=1024, composition=composition)
+
+
 def test_a_leukaemic_marrow_is_found_with_its_reasons(line: Line, slides: list[Path]) -> None:
     (patient,) = line.json("run", *slides, "--patient", "ALL-1", "--specimen", "marrow")
     assert patient["finding"] == "consistent_with_ALL"
@@ -38,8 +44,9 @@ def test_a_leukaemic_marrow_is_found_with_its_reasons(line: Line, slides: list[P
     assert blasts["value"] == pytest.approx(360 / 560, abs=0.12)  # a cell not called counts below the line only
 
 
-def test_a_finished_patient_who_gets_a_bad_slide_is_incomplete(line: Line, slides: list[Path], tmp_path: Path) -> None:
-    line.json("run", *slides, "--patient", "ALL-2", "--specimen", "marrow")
+def test_a_finished_patient_who_gets_a_bad_slide_is_incomplete(line: Line, small: Path, tmp_path: Path) -> None:
+    (patient,) = line.json("run", small, "--patient", "ALL-2", "--specimen", "marrow")
+    assert (patient["finding"], patient["slides_done"]) == ("insufficient", 1)
     bad = tmp_path / "bad.svs"
     bad.write_bytes(b"not a slide")
     (patient,) = line.json("run", bad, "--patient", "ALL-2", "--specimen", "marrow", exit_code=3)
@@ -49,8 +56,8 @@ def test_a_finished_patient_who_gets_a_bad_slide_is_incomplete(line: Line, slide
     assert entry["remedy"]
 
 
-def test_a_deleted_slide_makes_the_finding_incomplete(line: Line, slides: list[Path]) -> None:
-    line.json("run", slides[0], "--patient", "GONE-1", "--specimen", "marrow")
+def test_a_deleted_slide_makes_the_finding_incomplete(line: Line, small: Path) -> None:
+    line.json("run", small, "--patient", "GONE-1", "--specimen", "marrow")
     (stored,) = (line.home / "bucket").glob("*/GONE-1/*.tif")
     stored.unlink()
 
@@ -63,6 +70,7 @@ def test_a_deleted_slide_makes_the_finding_incomplete(line: Line, slides: list[P
 
 @pytest.mark.timeout(600)
 def test_an_upload_to_s3_is_answered_in_sql(slides: list[Path], tmp_path: Path, s3_server: S3Server) -> None:
+    slide = slides[0]
     bucket = s3_server.make_bucket()
     settings = s3_server.settings(bucket)
     assert settings.s3_access_key is not None
@@ -72,7 +80,8 @@ def test_an_upload_to_s3_is_answered_in_sql(slides: list[Path], tmp_path: Path, 
         "s3_access_key": settings.s3_access_key.get_secret_value(),
         "s3_secret_key": settings.s3_secret_key.get_secret_value(),
     }
-    with started(tmp_path / "home", bucket=f"s3://{bucket}", **keys) as line:
+    rule = "marrowline-2026.1-min200"
+    with started(tmp_path / "home", bucket=f"s3://{bucket}", rule=rule, **keys) as line:
         client = boto3.client(
             "s3",
             endpoint_url=keys["s3_endpoint"],
@@ -80,17 +89,16 @@ def test_an_upload_to_s3_is_answered_in_sql(slides: list[Path], tmp_path: Path, 
             aws_secret_access_key=keys["s3_secret_key"],
             region_name="us-east-1",
         )
-        for slide in slides:
-            client.upload_file(str(slide), bucket, f"lab-a/ALL-3/{slide.name}")
-        query = "SELECT finding, slides_done FROM report.patients WHERE lab = 'lab-a' AND patient = 'ALL-3'"
-        answer = [{"finding": "consistent_with_ALL", "slides_done": 2}]
+        client.upload_file(str(slide), bucket, f"lab-a/ALL-3/{slide.name}")
+        query = "SELECT finding, slides_done, rule FROM report.patients WHERE lab = 'lab-a' AND patient = 'ALL-3'"
+        answer = [{"finding": "consistent_with_ALL", "slides_done": 1, "rule": rule}]
         eventually(lambda: line.sql(query) == answer, within_s=400, what="the finding is in SQL")
 
 
-def test_a_folder_of_copies_is_read_once(line: Line, slides: list[Path], tmp_path: Path) -> None:
-    again = tmp_path / "again" / slides[0].name
+def test_a_folder_of_copies_is_read_once(line: Line, small: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again" / small.name
     again.parent.mkdir()
-    shutil.copy2(slides[0], again)
-    first = line.json("run", slides[0], "--patient", "TWICE")
+    shutil.copy2(small, again)
+    first = line.json("run", small, "--patient", "TWICE")
     assert line.json("run", again, "--patient", "TWICE")[0]["cells"] == first[0]["cells"]
     assert len(line.json("slides", "--patient", "TWICE")) == 1

@@ -66,9 +66,13 @@ def everything_ends(rig: Rig) -> list[str]:
 
 
 def complete(rig: Rig) -> list[str]:
-    """I4: a done run has all batches of its plan, and each of them its cells."""
+    """I4: a done run has all batches of its plan, or those up to where it says that it stopped, each with its cells."""
     return _rules(
-        rig, "a done run has all its batches", "batches count their cells", "a done run's counts are its cells"
+        rig,
+        "a done run has all its batches",
+        "a run that stopped early says where and why",
+        "batches count their cells",
+        "a done run's counts are its cells",
     )
 
 

@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 from db import batches, runs
 from db.cell_tables import PARTITIONS
 from db.errors import BadOutputError, NotAllowedError
-from db.records import Area, Batch, Cell, Claim, TileDefect
+from db.records import Area, Batch, BatchCount, Cell, Claim, Stop, TileDefect
 from db.session import transaction
+from tests.support.invariants import violations
 from tests.support.rows import add_slide, batch, cell, decide, plan, read, scalar, taken
 
 
@@ -184,6 +185,55 @@ def test_finish_counts_classes_with_abstained_cells_apart(lab: Engine, claim: Cl
             ("smudge", 1, 0, False),
         ]
     assert scalar(lab, "SELECT n_cells FROM run") == 5
+
+
+STOP = Stop(n_read=2, rule="adaptive", look=3, cells=4, share=0.25, reason="below every threshold")
+
+
+def test_written_batches_are_counted_as_a_rule_counts_them(lab: Engine, claim: Claim) -> None:
+    runs.write_batch(lab, claim, Batch(no=1, cells=()))
+    cells = (cell(0), cell(1), cell(2, abstained=True), cell(3, "smudge"), cell(4, "smudge", abstained=True))
+    runs.write_batch(lab, claim, Batch(no=0, cells=(*cells, cell(5, "lymphoblast"))))
+    assert batches.counts(lab, claim) == [
+        BatchCount(no=0, called={"lymphoblast": 1, "lymphocyte": 2}, abstained=1),
+        BatchCount(no=1),
+    ]
+
+
+def test_a_run_that_stopped_early_is_done_with_its_batches_up_to_there(lab: Engine, claim: Claim) -> None:
+    runs.store_plan(lab, claim, plan(n_batches=4, digest="plan-4"))
+    for no in (0, 1, 3):  # the last is of nobody who carries out the plan
+        runs.write_batch(lab, claim, batch(no, ["lymphocyte"] * (no + 1)))
+    runs.finish(lab, claim, decide, STOP)
+    told = "(batches, batches_read, stop_rule, stop_look, stop_cells, stop_reason, change_reason, cells)"
+    assert scalar(lab, f"SELECT {told} FROM report.runs") == (
+        '(4,2,adaptive,3,4,"below every threshold","below every threshold",3)'
+    )
+    assert scalar(lab, "SELECT array_agg(DISTINCT batch_no) FROM report.cells") == [0, 1]
+    with transaction(lab) as conn:
+        assert violations(conn) == []
+
+
+@pytest.mark.parametrize("n_read", [0, 3, 5])
+def test_a_stop_is_refused_that_batches_are_missing_before_or_that_the_plan_has_not(
+    lab: Engine, claim: Claim, n_read: int
+) -> None:
+    runs.store_plan(lab, claim, plan(n_batches=4, digest="plan-4"))
+    for no in (0, 1, 3):
+        runs.write_batch(lab, claim, batch(no))
+    with pytest.raises(NotAllowedError, match="cannot be done"):
+        runs.finish(lab, claim, decide, replace(STOP, n_read=n_read))
+    assert scalar(lab, "SELECT (state, (SELECT count(*) FROM batch)) FROM run") == "(running,3)"
+
+
+def test_a_run_that_stopped_early_forgets_it_when_it_is_read_again(lab: Engine, claim: Claim) -> None:
+    for no in (0, 1):
+        runs.write_batch(lab, claim, batch(no))
+    runs.finish(lab, claim, decide, STOP)
+    with transaction(lab) as conn:
+        runs.cancel(conn, claim.run_id, decide, "count all of it")
+        runs.requeue(conn, claim.run_id, decide)
+    assert scalar(lab, "SELECT num_nulls(batches_read, stop_rule, stop_look, stop_reason) FROM report.runs") == 4
 
 
 def test_cells_of_different_runs_lie_in_different_partitions(lab: Engine) -> None:

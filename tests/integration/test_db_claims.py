@@ -53,6 +53,7 @@ def test_a_claim_carries_all_that_the_worker_needs(lab: Engine) -> None:
         preparation=Preparation.SMEAR,
         declared_mpp_um=0.5,
         site_mpp_um=DEFAULTS.site_mpp_um,
+        rule=DEFAULTS.rule,
         model=MODEL,
         lease_s=60,
     )

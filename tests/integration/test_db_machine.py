@@ -13,13 +13,14 @@ from sqlalchemy import Engine
 
 from db import runs
 from db.errors import FencedError, NotAllowedError
-from db.records import Claim, SlideFacts
+from db.records import Claim, SlideFacts, Stop
 from db.session import transaction
 from tests.support.invariants import violations
 from tests.support.postgres import wipe
 from tests.support.rows import DEFAULTS, batch, decide, execute, plan, stored, use_model
 
 OPEN = ("pending", "running", "retry_wait")
+STOP = Stop(n_read=1, rule="adaptive", look=3, cells=3, share=0.25, reason="below every threshold")
 PATIENTS = {"a": "p1", "b": "p1", "c": "p2"}
 
 
@@ -135,16 +136,23 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: any(run.claims for run in self.runs.values()))
     @rule(data=st.data(), digest=st.sampled_from(["d1", "d2"]))
     def store_plan(self, data: st.DataObject, digest: str) -> None:
-        run = self._act(data, lambda claim: runs.store_plan(self.engine, claim, plan(digest=digest)))
+        run = self._act(data, lambda claim: runs.store_plan(self.engine, claim, plan(n_batches=2, digest=digest)))
         if run is not None:
             run.planned = True
 
     @precondition(lambda self: any(run.claims for run in self.runs.values()))
-    @rule(data=st.data(), cells=st.integers(0, 3), kind=st.sampled_from(["lymphoblast", "lymphocyte", "smudge"]))
-    def read_and_finish(self, data: st.DataObject, cells: int, kind: str) -> None:
+    @rule(
+        data=st.data(),
+        cells=st.integers(0, 3),
+        kind=st.sampled_from(["lymphoblast", "lymphocyte", "smudge"]),
+        stop=st.sampled_from([None, STOP]),
+        ahead=st.booleans(),
+    )
+    def read_and_finish(self, data: st.DataObject, cells: int, kind: str, stop: Stop | None, ahead: bool) -> None:
         def act(claim: Claim) -> None:
-            runs.write_batch(self.engine, claim, batch(classes=[kind] * cells))
-            runs.finish(self.engine, claim, decide)
+            for no in range(2 if ahead or stop is None else 1):
+                runs.write_batch(self.engine, claim, batch(no, [kind] * cells))
+            runs.finish(self.engine, claim, decide, stop)
 
         run = self._act(data, act, needs_plan=True)
         if run is not None:

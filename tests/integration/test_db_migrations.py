@@ -142,6 +142,15 @@ def test_downgrade_refuses_to_lose_that_a_slide_is_urgent(lab: Engine) -> None:
     assert migrate.check(lab) == []
 
 
+def test_downgrade_refuses_to_lose_that_a_run_stopped_early(lab: Engine) -> None:
+    add_slide(lab)
+    with transaction(lab) as conn:
+        conn.exec_driver_sql("UPDATE run SET n_batches = 4, n_read = 2, stop = '{}'")
+    with pytest.raises(RuntimeError, match="holds values"):
+        migrate.downgrade(lab, "0006")
+    assert migrate.check(lab) == []
+
+
 def test_slides_of_an_older_database_are_kept_and_told_of(lab: Engine) -> None:
     add_slide(lab)
     migrate.downgrade(lab, "0003")

@@ -47,8 +47,8 @@ SOME = {
     ("worker", "patient", "u"): "rev shown_model_id",
     ("worker", "slide", "u"): "sha256",
     ("worker", "run", "u"): "state attempt releases fence lease_owner lease_until next_at progress_at plan plan_digest"
-    " n_batches mpp_um mpp_source mpp_error_um reader sandbox area_shares stain_profile feature_names n_cells"
-    " error_code error_cause error_remedy changed_by change_reason finished_at",
+    " n_batches n_read stop mpp_um mpp_source mpp_error_um reader sandbox area_shares stain_profile feature_names"
+    " n_cells error_code error_cause error_remedy changed_by change_reason finished_at",
 }
 BELOW_THE_VIEWS = {
     "active_model", "area", "audit", "batch", "cell", "correction", "lab", "lab_day", "lab_day_time", "lab_finding",

@@ -147,12 +147,25 @@ def test_the_tally_keeps_specimens_and_abstained_cells_apart(lab: Engine) -> Non
     read(lab, blood, ["lymphoblast", "lymphoblast"])
     with transaction(lab) as conn:
         found = patients.tally(conn, 1, 1)
+    blood_slide, marrow_slide = (one.slides[0] for one in found.specimens)
     assert found == Tally(
         model_version="m1",
         rule="test-rule",
         specimens=(
-            SpecimenTally(specimen=Specimen.BLOOD, counts={"lymphoblast": 2}, abstained=0, slides_done=1),
-            SpecimenTally(specimen=Specimen.MARROW, counts={"lymphocyte": 1, "smudge": 1}, abstained=1, slides_done=1),
+            SpecimenTally(
+                specimen=Specimen.BLOOD,
+                counts={"lymphoblast": 2},
+                abstained=0,
+                slides_done=1,
+                slides=(replace(blood_slide, counts={"lymphoblast": 2}, abstained=0),),
+            ),
+            SpecimenTally(
+                specimen=Specimen.MARROW,
+                counts={"lymphocyte": 1, "smudge": 1},
+                abstained=1,
+                slides_done=1,
+                slides=(replace(marrow_slide, counts={"lymphocyte": 1, "smudge": 1}, abstained=1),),
+            ),
         ),
         slides_done=2,
         slides_open=0,

@@ -17,7 +17,11 @@ RULES = {
            SELECT FROM run WHERE slide_id = slide.id AND run.model_version_id = active_model.model_version_id)""",
     "a done run has all its batches": """
         SELECT run.id FROM run LEFT JOIN batch ON batch.run_id = run.id WHERE run.state = 'done'
-         GROUP BY run.id HAVING count(batch.no) <> run.n_batches OR max(batch.no) >= run.n_batches""",
+         GROUP BY run.id HAVING count(batch.no) <> coalesce(run.n_read, run.n_batches)
+             OR max(batch.no) >= coalesce(run.n_read, run.n_batches)""",
+    "a run that stopped early says where and why": """
+        SELECT id FROM run WHERE n_read > n_batches OR (n_read IS NULL) <> (stop IS NULL)
+            OR n_read IS NOT NULL AND num_nulls(stop ->> 'rule', stop ->> 'cells', stop ->> 'reason') > 0""",
     "batches count their cells": """
         SELECT batch.run_id, no FROM batch LEFT JOIN cell ON (cell.run_id, cell.batch_no) = (batch.run_id, batch.no)
          GROUP BY batch.run_id, no, n_cells HAVING n_cells <> count(cell.cell_no)""",

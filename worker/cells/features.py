@@ -13,9 +13,9 @@ from math import pi, sqrt
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from worker.cells.cytoplasm import Mask
+from worker.cells.polygons import Contour, around, contours
 from worker.cells.segment import CellMask
 from worker.cells.stain import Pixels
 
@@ -50,8 +50,6 @@ NAMES: tuple[str, ...] = (
 TEXTURE_STEP_UM = 0.5
 _GREY_LEVELS = 32
 
-Contour = NDArray[np.int32]
-
 
 def measure(tile_rgb: Pixels, mask: CellMask, mpp_um: float) -> dict[str, float]:
     """Return the features of one cell of a (H, W, 3) uint8 RGB tile; each is finite."""
@@ -71,23 +69,16 @@ def outline(mask: CellMask) -> tuple[tuple[int, int], ...]:
 
     A simple polygon of three points at least; its corners lie within about a pixel of the border.
     """
-    # Opened, because a spur of one pixel's width would make the line run back on itself.
-    cell = mask.cell.astype(np.uint8)
-    body = np.asarray(cv2.morphologyEx(cell, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
-    contours = _contours(body if body.any() else cell)
-    largest = max(contours, key=cv2.contourArea)
-    polygon = np.asarray(cv2.approxPolyDP(largest, 0.75, closed=True), np.int32)[:, 0]
-    if not _is_simple(polygon):
-        polygon = np.asarray(cv2.convexHull(largest), np.int32)[:, 0]
+    polygon = around(mask.cell.astype(np.uint8))
     if len(polygon) < 3:
         polygon = _frame(mask.cell)
     return tuple((int(x) + mask.x_tile, int(y) + mask.y_tile) for x, y in polygon)
 
 
 def _shape(mask: CellMask, mpp_um: float) -> list[float]:
-    contours = _contours(mask.nucleus.astype(np.uint8))
+    borders = contours(mask.nucleus.astype(np.uint8))
     # No outline is shorter than a circle's; the chain code of a few pixels is.
-    perimeter_px = max(sum(_perimeter_px(c) for c in contours), 2.0 * sqrt(pi * mask.count))
+    perimeter_px = max(sum(_perimeter_px(c) for c in borders), 2.0 * sqrt(pi * mask.count))
     cell_px = np.count_nonzero(mask.cell)
     return [
         mask.count * mpp_um**2,
@@ -96,14 +87,9 @@ def _shape(mask: CellMask, mpp_um: float) -> list[float]:
         perimeter_px * mpp_um,
         4.0 * pi * mask.count / perimeter_px**2,
         _eccentricity(mask.nucleus),
-        mask.count / _hull_px(np.concatenate(contours)),
+        mask.count / _hull_px(np.concatenate(borders)),
         float(mask.lobes),
     ]
-
-
-def _contours(mask: Pixels) -> list[Contour]:
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return [np.asarray(contour, np.int32) for contour in contours]
 
 
 def _perimeter_px(contour: Contour) -> float:
@@ -166,29 +152,6 @@ def _shifted(dy: int, dx: int) -> tuple[tuple[slice, slice], tuple[slice, slice]
     rows = slice(None, -dy or None), slice(dy, None)
     columns = slice(max(0, -dx), -dx if dx > 0 else None), slice(max(0, dx), dx if dx < 0 else None)
     return (rows[0], columns[0]), (rows[1], columns[1])
-
-
-def _is_simple(polygon: Contour) -> bool:
-    """Tell whether no two sides of a polygon meet except neighbours in their common corner."""
-    number = len(polygon)
-    if number < 3:
-        return False
-    start = polygon.astype(np.int64)
-    end = np.roll(start, -1, axis=0)
-    one, other = np.triu_indices(number, k=2)
-    apart = (one != 0) | (other != number - 1)  # the last side is the first one's neighbour
-    one, other = one[apart], other[apart]
-    across = _turn(start[one], end[one], start[other]) * _turn(start[one], end[one], end[other])
-    along = _turn(start[other], end[other], start[one]) * _turn(start[other], end[other], end[one])
-    side, after = end - start, np.roll(end - start, -1, axis=0)
-    folded = (_turn(start, end, end + after) == 0) & ((side * after).sum(axis=1) <= 0)
-    return not bool(np.any((across <= 0) & (along <= 0))) and not bool(folded.any())
-
-
-def _turn(a: NDArray[np.int64], b: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the sign of the turn a, b, c: 0 where they lie on one line."""
-    cross = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    return np.asarray(np.sign(cross), np.int64)
 
 
 def _frame(mask: Mask) -> Contour:

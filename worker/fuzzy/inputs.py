@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.records import NOT_COUNTED, Cell, CellClass
+from worker.counting.intervals import clopper_pearson
 from worker.fuzzy.released import ALL, DISEASES, MM
-from worker.verdict import clopper_pearson
 
 SUSPECT: Mapping[str, CellClass] = {ALL: CellClass.LYMPHOBLAST, MM: CellClass.PLASMA_CELL}
 """The cells that speak for a disease."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from db.records import Cell, CellClass
 from worker.fuzzy.inputs import SUSPECT
+from worker.outputs.marks import ABSTAINED, MARKS
 from worker.outputs.panel import Entry, Rgb, framed, lettered
 from worker.predict import Prediction
 from worker.slides.overview import Overview
@@ -25,25 +26,6 @@ _PAPER = 252
 _CANCER: Rgb = (190, 60, 0)
 _NONE: Rgb = (0, 120, 80)
 _UNTOLD: Rgb = (105, 110, 120)
-_NOT_CALLED: Rgb = (120, 120, 120)
-
-MARKS: Mapping[CellClass, tuple[str, Rgb]] = {
-    CellClass.LYMPHOBLAST: ("LB", (213, 60, 0)),
-    CellClass.BLAST_OTHER: ("BO", (230, 140, 0)),
-    CellClass.PLASMA_CELL: ("PC", (160, 0, 140)),
-    CellClass.LYMPHOCYTE: ("LY", (0, 90, 178)),
-    CellClass.MONOCYTE: ("MO", (0, 150, 215)),
-    CellClass.NEUTROPHIL: ("NE", (0, 132, 88)),
-    CellClass.EOSINOPHIL: ("EO", (150, 120, 0)),
-    CellClass.BASOPHIL: ("BA", (60, 60, 150)),
-    CellClass.IMMATURE_GRANULOCYTE: ("IG", (90, 160, 40)),
-    CellClass.ERYTHROBLAST: ("EB", (120, 50, 30)),
-    CellClass.MEGAKARYOCYTE: ("MK", (40, 44, 52)),
-    CellClass.PLATELET: ("PL", (110, 110, 60)),
-    CellClass.SMUDGE: ("SM", (90, 80, 100)),
-    CellClass.ARTEFACT: ("AR", (70, 70, 70)),
-}
-"""Letters and colour of each class; the letters tell classes apart where colours do not."""
 _SHORT = {CellClass.IMMATURE_GRANULOCYTE: "immature gran."}
 _LEAST_LETTERED_PX = 36
 """Cells that are drawn narrower have no room for letters."""
@@ -111,7 +93,7 @@ def _is_suspect(cell: Cell) -> bool:
 
 
 def _colour(cell: Cell) -> Rgb:
-    return _NOT_CALLED if cell.abstained else MARKS[CellClass(cell.cell_class)][1]
+    return ABSTAINED if cell.abstained else MARKS[CellClass(cell.cell_class)][1]
 
 
 def _tall(picture: RgbImage) -> RgbImage:
@@ -141,7 +123,7 @@ def _legend(cells: Sequence[Cell]) -> tuple[Entry, ...]:
     ]
     if abstained := sum(cell.abstained for cell in cells):
         label = f"?  not called ({abstained})"
-        entries.append(Entry(colour=_NOT_CALLED, label=label, share=abstained / len(cells), outlined=True))
+        entries.append(Entry(colour=ABSTAINED, label=label, share=abstained / len(cells), outlined=True))
     return tuple(entries)
 
 

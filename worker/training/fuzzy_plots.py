@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from worker.counting.intervals import clopper_pearson
 from worker.fuzzy.mamdani import System, Variable, infer
 from worker.fuzzy.released import ALL, DEFAULT_SYSTEM, MM, SYSTEMS
 from worker.predict import ABSENT_TO, PRESENT_FROM
-from worker.verdict import clopper_pearson
 
 NOTICE = "research use only, not for diagnostic procedures"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#555555")

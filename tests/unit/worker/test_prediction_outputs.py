@@ -9,7 +9,8 @@ from db.records import Cell, CellClass
 from tests.support.called_cells import called_cell, field_of
 from worker.errors import BadSlideError
 from worker.nets.cards import Card
-from worker.outputs.annotated import MARKS, SIDE_PX, annotated
+from worker.outputs.annotated import SIDE_PX, annotated
+from worker.outputs.marks import MARKS
 from worker.outputs.prediction import document_of, refused_document
 from worker.predict import Prediction, Scale, judge
 from worker.slides.overview import Overview

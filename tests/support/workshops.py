@@ -1,0 +1,60 @@
+"""What the writers of outputs are given: a database, and a folder for a bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from db import runs
+from db.session import transaction
+from tests.support.rows import add_slide, batch, decide, plan, taken
+from worker.config import StoreSettings, WorkerSettings
+from worker.staging import CacheSpec
+from worker.storage import open_store
+from worker.workshop import Workshop
+
+_MANY_CELLS = """
+INSERT INTO cell SELECT %(run)s, 0, n, 50 * (n %% 1000) + 20, 50 * (n / 1000) + 20, 'lymphocyte', n %% 50 = 0,
+       ARRAY[0.1, 0.1, 0.7, 0.1], ARRAY[40 + n %% 7, 0.9] FROM generate_series(1, %(cells)s) AS n
+"""
+_THEIR_OUTLINES = """
+INSERT INTO outline SELECT %(run)s, 0, n, (
+         SELECT array_agg(round(at)::int ORDER BY k, axis)
+           FROM generate_series(0, 11) AS k,
+                LATERAL (VALUES (0, 50 * (n %% 1000) + 20 + (15 + n %% 5) * cosd(30 * k)),
+                                (1, 50 * (n / 1000) + 20 + (15 + n %% 3) * sind(30 * k))) AS corner (axis, at))
+  FROM generate_series(1, %(cells)s) AS n
+"""
+_THEIR_NUMBER = "UPDATE batch SET n_cells = n_cells + %(cells)s WHERE run_id = %(run)s"
+
+
+def workshop_on(engine: Engine, folder: Path) -> Workshop:
+    """Return a workshop whose bucket, cache and models lie in a folder."""
+    bucket = folder / "bucket"
+    bucket.mkdir()
+    return Workshop(
+        engine=engine,
+        store=open_store(StoreSettings(bucket=str(bucket))),
+        cache=CacheSpec(folder=folder / "cache", max_bytes=10**9, reserve_bytes=0),
+        models_dir=folder / "models",
+        settings=WorkerSettings(),
+    )
+
+
+def read_many(engine: Engine, cells: int, *, patient: str = "patient") -> int:
+    """Read one slide with this many cells beside one, outlined ones in rows; return its run."""
+    run_id = add_slide(engine, patient=patient)
+    claim = taken(engine, run_id)
+    runs.store_plan(engine, claim, plan())
+    runs.write_batch(engine, claim, batch())
+    with transaction(engine) as conn:
+        given = {"run": run_id, "cells": cells}
+        for statement in (
+            _MANY_CELLS,
+            _THEIR_OUTLINES,
+            "UPDATE batch SET n_cells = 1 + %(cells)s WHERE run_id = %(run)s",
+        ):
+            conn.exec_driver_sql(statement, given)
+    runs.finish(engine, claim, decide)
+    return run_id
