@@ -45,7 +45,7 @@ SELECT lab.code AS lab,
   ) AS reading ON true
   LEFT JOIN public.model_version ON model_version.id = reading.model_version_id
   LEFT JOIN LATERAL (
-    SELECT CASE WHEN reading.state = 'done' THEN reading.n_batches  -- all of them, so that none need be counted
+    SELECT CASE WHEN reading.state = 'done' THEN coalesce(reading.n_read, reading.n_batches)  -- so none need be counted
                 ELSE (SELECT count(*) FROM public.batch WHERE batch.run_id = reading.id) END AS n
   ) AS written ON true
   LEFT JOIN LATERAL (
