@@ -35,6 +35,7 @@ _OWN = {
     "runs": (_RESULTS, "tables:runs", "Each reading of a slide by a model version."),
     "cells": (_RESULTS, "tables:cells", "The cells of one patient with their calls."),
     "report": (_RESULTS, "report:report", "A patient's report, and its cells for other programs."),
+    "verify": (_RESULTS, "verify:verify", "Prove a finding from its slides up, with a signed certificate."),
     "sql": (_RESULTS, "sql:sql", "A read-only query on the report views."),
     "cancel": (_TROUBLE, "cancel:cancel", "Withdraw slides, or all of a patient's, with the reason."),
     "retry": (_TROUBLE, "trouble:retry", "Read a slide again that was quarantined or cancelled."),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from scheduler.embedded.resolve import Stack
@@ -25,14 +24,13 @@ def workshop_of(stack: Stack) -> Iterator[Workshop]:
 
     Raises StackError, UnavailableError, BadRequestError for a bucket that cannot be one.
     """
-    environment = stack.environment()
     settings = StoreSettings()
     with engine_of(stack) as engine:
         yield Workshop(
             engine=engine,
             store=open_store(stack.store_settings),
             cache=CacheSpec(
-                folder=Path(environment["MARROWLINE_CACHE_DIR"]),
+                folder=stack.cache_dir,
                 max_bytes=settings.cache_max_bytes,
                 reserve_bytes=settings.cache_reserve_bytes,
             ),

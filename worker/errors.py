@@ -10,6 +10,7 @@ MarrowlineError
 ├── ObjectChangedError  the stored object is not the registered version any more: the next listing decides
 ├── ModelError          weights are absent, altered or do not fit: fix the installation
 ├── UnknownRuleError    the lab uses a rule set that this version has not: fix the installation
+├── ProofError          a certificate or a key does not prove what it is given for
 └── BadRequestError     a sidecar, key or argument is not valid
 Anything else is a bug and rises.
 """
@@ -64,6 +65,10 @@ class ModelError(MarrowlineError):
 
 class UnknownRuleError(MarrowlineError):
     """A lab uses a rule set that this version of the package does not have."""
+
+
+class ProofError(MarrowlineError):
+    """A certificate or a key does not prove what it is given for."""
 
 
 class BadRequestError(MarrowlineError):

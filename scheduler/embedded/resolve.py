@@ -44,6 +44,12 @@ class Stack:
         worker = WorkerSettings()
         return (worker.models_dir if "models_dir" in worker.model_fields_set else self.home.models).absolute()
 
+    @property
+    def cache_dir(self) -> Path:
+        """The folder that slides are staged in, absolute."""
+        store = StoreSettings()
+        return (store.cache_dir if "cache_dir" in store.model_fields_set else self.home.cache).absolute()
+
     def environment(self) -> dict[str, str]:
         """Return the environment of the stack's processes, with every `MARROWLINE_*` setting resolved."""
         return {**inherited_environment(), **self._settings(), STACK_VARIABLE: self.home.stack_id}
@@ -54,8 +60,7 @@ class Stack:
         return digest(ours)
 
     def _settings(self) -> Mapping[str, str]:
-        store, scheduler = StoreSettings(), SchedulerSettings()
-        cache = store.cache_dir if "cache_dir" in store.model_fields_set else self.home.cache
+        scheduler = SchedulerSettings()
         settings = {
             "LC_ALL": "C",  # initdb refuses a locale that this machine lacks; Python reads and writes UTF-8 with it
             "MARROWLINE_HOME": str(self.home.root),
@@ -63,7 +68,7 @@ class Stack:
             "MARROWLINE_BROKER_URL": self.broker_url,
             "MARROWLINE_BUCKET": self.bucket,
             "MARROWLINE_BUCKET_NAME": self.bucket_name,
-            "MARROWLINE_CACHE_DIR": str(cache.absolute()),
+            "MARROWLINE_CACHE_DIR": str(self.cache_dir),
             "MARROWLINE_MODELS_DIR": str(self.models_dir),
         }
         for name in ("list_s", "sweep_s"):
