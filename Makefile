@@ -6,7 +6,7 @@ AUDIT_VENV := .venv/.audit
 BIN := $(VENV)/bin
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test slow heavy fuzz faults nemesis unit bench lint format audit sbom clean
+.PHONY: demo test slow heavy fuzz faults nemesis scale unit bench lint format audit sbom clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -18,6 +18,7 @@ help:
 	@echo "make fuzz    500 altered slides through the sandbox"
 	@echo "make faults  every row of the fault matrix for real, and guards taken away that rows must notice"
 	@echo "make nemesis faults at random for MINUTES=30, drawn from SEED (printed; by default another each time)"
+	@echo "make scale   reports beside CELLS=100000000 cells, which it makes (35 GB of disk, an hour)"
 	@echo "make unit    the unit tests alone"
 	@echo "make bench   reading and segmenting beside limits and alternatives, which it installs (30 minutes on two cores)"
 	@echo "make lint    ruff, mypy --strict, import rules"
@@ -76,6 +77,9 @@ faults: $(VENV)/.dev
 
 nemesis: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.nemesis $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+scale: $(VENV)/.dev
+	$(BIN)/python -m tests.scale $(if $(CELLS),--cells $(CELLS))
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not heavy' tests/unit

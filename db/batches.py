@@ -134,8 +134,8 @@ def _write(conn: Connection, claim: Claim, batch: Batch) -> None:
     names = cells.feature_names(batch, expected=row.feature_names)
     gone = (batch_table.c.run_id == claim.run_id) & (batch_table.c.no == batch.no)
     conn.execute(delete(batch_table).where(gone))  # takes cells, outlines and defects with it
-    key = {"run_id": claim.run_id, "no": batch.no}
-    conn.execute(insert(batch_table).values(key | {"fence": claim.fence, "n_cells": len(batch.cells)}))
+    facts = {"run_id": claim.run_id, "no": batch.no, "fence": claim.fence, "n_cells": len(batch.cells)}
+    conn.execute(insert(batch_table).values(facts | _box(batch)))
     cells.copy_cells(conn, claim.run_id, batch)
     faultpoint("batch.copied")
     if batch.defects:
@@ -143,6 +143,14 @@ def _write(conn: Connection, claim: Claim, batch: Batch) -> None:
         conn.execute(insert(tile_defect), rows)
     progress = {"progress_at": func.now(), "lease_until": func.now() + in_seconds(claim.lease_s)}
     conn.execute(update(run).where(run.c.id == claim.run_id).values(progress | {"feature_names": names}))
+
+
+def _box(batch: Batch) -> dict[str, float]:
+    """Return the box around the cells' centroids: by it the cells of one place are found among those of a slide."""
+    if not batch.cells:
+        return {}
+    x_l0, y_l0 = [cell.x_l0 for cell in batch.cells], [cell.y_l0 for cell in batch.cells]
+    return {"x_min_l0": min(x_l0), "y_min_l0": min(y_l0), "x_max_l0": max(x_l0), "y_max_l0": max(y_l0)}
 
 
 def close(conn: Connection, run_id: int, n_batches: int | None, stop: Stop | None) -> None:

@@ -37,6 +37,7 @@ batch = Table(
     Column("fence", BigInteger, nullable=False),
     Column("n_cells", Integer, nullable=False),
     moment("written_at"),
+    *(Column(name, Double) for name in ("x_min_l0", "y_min_l0", "x_max_l0", "y_max_l0")),  # of the cells' centroids
     PrimaryKeyConstraint("run_id", "no"),
     CheckConstraint("no >= 0 AND n_cells >= 0", name="numbers"),
 )

@@ -44,6 +44,11 @@ def set_site_mpp(conn: Connection, site_mpp_um: float | None) -> None:
     conn.execute(update(lab).where(lab.c.site_mpp_um.is_distinct_from(site_mpp_um)).values(site_mpp_um=site_mpp_um))
 
 
+def rules(conn: Connection) -> dict[str, str]:
+    """Return the name of each lab's rule set, by the lab's code."""
+    return {row.code: row.rule for row in conn.execute(select(lab.c.code, lab.c.rule).order_by(lab.c.code))}
+
+
 def change_rule(conn: Connection, code: str, rule: str, decide: Decide) -> None:
     """Judge a lab's patients by another rule set, all of them at once. Raises NotFoundError."""
     lab_id = conn.execute(

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from db.records import NOT_COUNTED, CellClass
+from db.records import AREAS, NOT_COUNTED, CellClass
 
-AREAS = 20
-"""Into so many groups the batches of a run are divided, at most."""
 _OFFSETS = 2000
 """So many plasma cells, from the first batches on, are enough for the median offset of their nuclei."""
 

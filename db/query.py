@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from db.errors import QueryError, UnavailableError
@@ -23,16 +26,40 @@ _OPEN = text(
     " current_setting('marrowline.query'); END $$"
 )
 
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a query returns, read from the server as it is used up, so that its size costs no memory."""
+
+    columns: tuple[str, ...]
+    kinds: tuple[int, ...]  # the columns' types, as the numbers that Postgres gives to its own
+    parts: Iterator[list[Row]]
+
 
 def query(
     engine: Engine, sql: str, *, timeout_s: float = 30.0, max_rows: int = 100_000
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Return the column names and rows of one read-only query over schema report.
 
+    Raises as `answered` does, and QueryError when it returns more than `max_rows`.
+    """
+    with answered(engine, sql, timeout_s=timeout_s, at_once=max_rows + 1) as answer:
+        rows = next(answer.parts)
+    if len(rows) > max_rows:
+        raise QueryError(f"more than {max_rows} rows: add a LIMIT or aggregate, or write them into a file")
+    return list(answer.columns), rows
+
+
+@contextmanager
+def answered(engine: Engine, sql: str, *, timeout_s: float = 30.0, at_once: int = 5000) -> Iterator[Answer]:
+    """Yield the answer to one read-only query over schema report, in parts of `at_once` rows; there is at least one.
+
     On a connection that may do more than the reporting role this guards against mistakes; against ill will, give
     an engine whose login user is a member of that role only (`MARROWLINE_REPORT_URL`).
-    Raises QueryError when Postgres refuses it, it takes longer than `timeout_s` or returns more than `max_rows`;
-    UnavailableError when Postgres is away.
+    Raises QueryError when Postgres refuses it or a part takes longer than `timeout_s`, UnavailableError when Postgres
+    is away; while the parts are read too.
     """
     limits = {"timeout": f"{round(timeout_s * 1000)}ms", "query": sql.strip().removesuffix(";")}
     try:
@@ -41,12 +68,23 @@ def query(
                 conn.execute(statement)
             conn.execute(_LIMITS, limits)
             conn.execute(_OPEN)
-            answer = conn.exec_driver_sql(f"FETCH {max_rows + 1:d} FROM answer")
-            columns, rows = list(answer.keys()), [tuple(row) for row in answer]
+            yield _answer(conn, at_once)
     except DBAPIError as exc:
         if is_passing(exc):
             raise UnavailableError("Postgres is not usable now") from exc
         raise QueryError(str(exc.orig).strip().splitlines()[0]) from exc
-    if len(rows) > max_rows:
-        raise QueryError(f"more than {max_rows} rows: add a LIMIT or aggregate")
-    return columns, rows
+
+
+def _answer(conn: Connection, at_once: int) -> Answer:
+    first = conn.exec_driver_sql(f"FETCH {at_once:d} FROM answer")
+    described: Any = first.cursor.description if first.cursor else ()
+    kinds = tuple(int(column[1]) for column in described)
+    return Answer(columns=tuple(first.keys()), kinds=kinds, parts=_parts(conn, [tuple(row) for row in first], at_once))
+
+
+def _parts(conn: Connection, part: list[Row], at_once: int) -> Iterator[list[Row]]:
+    yield part
+    while len(part) == at_once:
+        part = [tuple(row) for row in conn.exec_driver_sql(f"FETCH {at_once:d} FROM answer")]
+        if part:
+            yield part

@@ -218,6 +218,10 @@ class Batch:
     defects: tuple[TileDefect, ...] = ()
 
 
+AREAS = 20
+"""Into so many groups, at most, the batches of a run are divided to tell how evenly its cells lie: by their numbers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BatchCount:
     """A batch's cells as a rule counts them."""
@@ -260,7 +264,8 @@ class SlideTally:
     counts: Mapping[str, int]  # per class, abstained cells left out
     abstained: int
     measured: Mapping[str, Measured] = field(default_factory=dict)  # per class
-    error_share: float | None = None  # of the rule's error, spent at the look that stopped it; None: read to its end
+    error_share: float = 1.0  # of the rule's error, that the looks taken while it was read left
+    stop: Stop | None = None  # where and why its reading ended; None: it was read whole, by a rule without looks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,8 +57,11 @@ GRANT INSERT, UPDATE ON worker TO marrowline_worker;
 -- below the views, but may not name one, as schema public is closed to them.
 GRANT USAGE ON SCHEMA report TO marrowline_report, marrowline_lab, marrowline_scheduler;
 GRANT SELECT ON ALL TABLES IN SCHEMA report TO marrowline_report, marrowline_lab, marrowline_scheduler;
-GRANT SELECT ON active_model, area, batch, cell, lab, model_version, outline, patient, run, run_count, slide,
-  tile_defect, verdict TO marrowline_report, marrowline_lab;
+GRANT SELECT ON active_model, area, audit, batch, cell, correction, lab, lab_day, lab_day_time, lab_finding,
+  model_version, outline, patient, run, run_count, slide, stain_reading, tile_defect, transition, verdict,
+  verdict_history TO marrowline_report, marrowline_lab;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA report FROM PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA report TO marrowline_report, marrowline_lab, marrowline_scheduler;
 
 -- The barrier keeps a reader's own functions from seeing rows that a view leaves out.
 DO $$
@@ -90,7 +93,11 @@ BEGIN
     ('area', 'run_id IN (SELECT id FROM public.run)'),
     ('tile_defect', 'run_id IN (SELECT id FROM public.run)'),
     ('correction', 'run_id IN (SELECT id FROM public.run)'),
-    ('transition', 'run_id IN (SELECT id FROM public.run)')
+    ('transition', 'run_id IN (SELECT id FROM public.run)'),
+    ('lab_day', 'lab_id IN (SELECT id FROM public.lab)'),
+    ('lab_day_time', 'lab_id IN (SELECT id FROM public.lab)'),
+    ('lab_finding', 'lab_id IN (SELECT id FROM public.lab)'),
+    ('stain_reading', 'lab_id IN (SELECT id FROM public.lab)')
   ) AS rule (name, shows)
   WHERE NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass('public.' || rule.name))
   LOOP

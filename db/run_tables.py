@@ -89,6 +89,7 @@ run = Table(
     ),
     Index("ix_run_due", "next_at", postgresql_where=text("state IN ('pending', 'retry_wait')")),
     Index("ix_run_lease", "lease_until", postgresql_where=text("state = 'running'")),
+    Index("ix_run_quarantined", "slide_id", postgresql_where=text("state = 'quarantined'")),
 )
 
 run_count = Table(

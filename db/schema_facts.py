@@ -6,9 +6,9 @@ import re
 
 from sqlalchemy import CheckConstraint, Connection, text
 
-from db import audit_tables, cell_tables, run_tables, status_tables, tables, verdict_tables
+from db import audit_tables, cell_tables, rollup_tables, run_tables, status_tables, tables, verdict_tables
 
-MODULES = (tables, run_tables, cell_tables, verdict_tables, status_tables, audit_tables)
+MODULES = (tables, run_tables, cell_tables, verdict_tables, status_tables, audit_tables, rollup_tables)
 metadata = tables.lab.metadata
 """That of all tables: whoever takes it from here has every module of tables loaded."""
 PARTITION = re.compile(rf"(?:{'|'.join(cell_tables.PARTITIONED)})_p\d\d")
@@ -30,12 +30,16 @@ TRIGGERS = frozenset(
         ("run", "run_status_due"),
         ("verdict", "verdict_status_due"),
         ("patient", "patient_status_due"),
+        ("transition", "lab_day_kept"),
+        ("verdict", "lab_finding_kept"),
+        ("run", "stain_kept"),
     }
 )
 GUARDED = frozenset(
     {
         *("lab", "patient", "slide", "slide_file", "run", "run_count", "batch", "area", "tile_defect"),
         *("verdict", "verdict_history", "correction", "transition"),
+        *("lab_day", "lab_day_time", "lab_finding", "stain_reading"),
     }
 )
 """Tables whose rows belong to labs, and so have the policies of `roles.sql`."""

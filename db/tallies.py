@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, Row, any_, literal, select
 
 from db.errors import NotFoundError
 from db.model_rows import confusion_of
-from db.records import Measured, SlideTally, Specimen, SpecimenTally, Tally
+from db.records import Measured, SlideTally, Specimen, SpecimenTally, Stop, Tally
 from db.tables import lab, model_version, patient
 
 WITHDRAWN = "withdrawn"
@@ -34,7 +34,8 @@ _STANDING = text(
 _COUNTS = text(
     """
     SELECT slide.patient_id, slide.specimen, slide.id AS slide_id, run_count.cell_class, run_count.called,
-           CASE WHEN run_count.counted THEN run_count.abstained ELSE 0 END AS abstained
+           CASE WHEN run_count.counted THEN run_count.abstained ELSE 0 END AS abstained,
+           run.n_read, run.stop
       FROM run_count JOIN run ON run.id = run_count.run_id JOIN slide ON slide.id = run.slide_id
      WHERE run_count.run_id = ANY (:runs) ORDER BY slide.id, run_count.cell_class
     """
@@ -135,9 +136,16 @@ def _specimen(
 
 
 def _slide(slide_id: int, counts: Sequence[Row[Any]], measured: Mapping[str, Measured]) -> SlideTally:
+    stop = _stop(counts[0])
     return SlideTally(
         slide_id=slide_id,
         counts={one.cell_class: int(one.called) for one in counts if one.called},
         abstained=sum(int(one.abstained) for one in counts),
         measured=measured,
+        error_share=1.0 if stop is None else stop.share,
+        stop=stop,
     )
+
+
+def _stop(row: Row[Any]) -> Stop | None:
+    return None if row.stop is None else Stop(n_read=row.n_read, **row.stop)

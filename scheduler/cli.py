@@ -41,6 +41,7 @@ _OWN = {
     "retry": (_TROUBLE, "trouble:retry", "Read a slide again that was quarantined or cancelled."),
     "quarantine": (_TROUBLE, "trouble:quarantine", "What could not be read, why, and what to do."),
     "models": (_PARTS, "models:models", "Model versions: list, add, compare, activate, verify."),
+    "rules": (_PARTS, "rules:rules", "Rule sets: what a finding rests on, and which lab uses which."),
     "scheduler": (_PARTS, "parts:scheduler", "The process that lists the bucket and rings the workers."),
     "webhook": (_PARTS, "webhook:webhook", "The process that bucket servers push their events to."),
     "db": (_PARTS, "schema:db", "The database: upgrade, check, roles, verify-audit."),

@@ -8,7 +8,7 @@ classifier's errors, and no rule here replaces immunophenotyping, genetics or cl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from types import MappingProxyType
 
@@ -37,6 +37,8 @@ class RuleSet:
     min_cells: Mapping[Specimen, int]
     confidence: float = 0.95
     looks: tuple[int, ...] = ()  # counted cells of one run at which it may stop being read; none: it is read whole
+    widened: bool = False  # whether a class that lies unevenly has a wider interval
+    least_marrow_index: float | None = None  # below it a marrow sample excludes no myeloma; None: not asked
 
     @property
     def error(self) -> float:
@@ -76,7 +78,7 @@ _MM = Criterion(
 )
 
 
-def _rule_set(name: str, *, all_threshold: float, marrow_cells: int, looks: tuple[int, ...] = ()) -> RuleSet:
+def _rule_set(name: str, *, all_threshold: float = 0.20, marrow_cells: int = 500) -> RuleSet:
     return RuleSet(
         name=name,
         dated=date(2026, 11, 23),
@@ -84,19 +86,31 @@ def _rule_set(name: str, *, all_threshold: float, marrow_cells: int, looks: tupl
         min_cells=MappingProxyType(
             {Specimen.MARROW: marrow_cells, Specimen.BLOOD: 200, Specimen.UNKNOWN: marrow_cells}
         ),
-        looks=looks,
     )
 
 
-DEFAULT_RULE = "marrowline-2026.1"
+def _second(first: RuleSet, *, looks: tuple[int, ...] = ()) -> RuleSet:
+    """Return the rule set with what the second edition asks for besides."""
+    name = first.name.replace("2026.1", "2026.2") + ("-adaptive" if looks else "")
+    return replace(first, name=name, widened=True, least_marrow_index=0.20, looks=looks)
+
+
+_FIRST = _rule_set("marrowline-2026.1")
+_FIRST_25 = _rule_set("marrowline-2026.1-all25", all_threshold=0.25)
+_FIRST_200 = _rule_set("marrowline-2026.1-min200", marrow_cells=200)
+
+DEFAULT_RULE = "marrowline-2026.2"
 RULES: Mapping[str, RuleSet] = MappingProxyType(
     {
         rule.name: rule
         for rule in (
-            _rule_set(DEFAULT_RULE, all_threshold=0.20, marrow_cells=500),
-            _rule_set("marrowline-2026.1-all25", all_threshold=0.25, marrow_cells=500),
-            _rule_set("marrowline-2026.1-min200", all_threshold=0.20, marrow_cells=200),
-            _rule_set("marrowline-2026.2-adaptive", all_threshold=0.20, marrow_cells=500, looks=(200, 500, 1000)),
+            _second(_FIRST),
+            _second(_FIRST_25),
+            _second(_FIRST_200),
+            _second(_FIRST, looks=(200, 500, 1000)),
+            _FIRST,
+            _FIRST_25,
+            _FIRST_200,
         )
     }
 )

@@ -1,33 +1,23 @@
 """decide(): a patient's counts in, a finding with its reasons out; pure.
 
-Intervals are exact binomial ones (Clopper and Pearson, Biometrika 1934;26:404). The probability that a true share
-reaches its threshold is the Jeffreys posterior's (Brown, Cai and DasGupta, Stat Sci 2001;16:101). Both treat the
-called cells as a random sample and the calls as right. Shares corrected for the classifier's own errors stand beside
-them in the evidence (worker/correction.py) where the model's confusion is known; the finding is by the counts.
+The finding is by intervals of the counted shares (worker/counting/), which treat the calls as right. Shares corrected
+for the classifier's own errors stand beside them in the evidence (worker/correction.py) where its confusion is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from scipy.special import betainc
-
-from db.records import (
-    CellClass,
-    Finding,
-    Share,
-    Specimen,
-    SpecimenTally,
-    Tally,
-    Verdict,
-)
-from worker.correction import CORRECTED, NOT_CORRECTED, beside
-from worker.counting.intervals import clopper_pearson, counted
+from db.records import Finding, Specimen, SpecimenTally, Tally, Verdict
+from worker.counting.adequacy import adequacy
+from worker.counting.evidence import evidence
+from worker.counting.intervals import counted
 from worker.counting.judging import Judged, Side, judge, sentences
+from worker.counting.looks import error_of
+from worker.counting.more import more_cells
+from worker.counting.shares import SHOWN, UNKNOWN, share
 from worker.rules import RULES, RuleSet
 
-_SHOWN = (CellClass.LYMPHOBLAST, CellClass.PLASMA_CELL)
 _SPECIMEN_ORDER = (Specimen.MARROW, Specimen.BLOOD, Specimen.UNKNOWN)
 
 
@@ -39,19 +29,20 @@ def decide(tally: Tally) -> Verdict:
     """
     rule = RULES[tally.rule]
     specimens = sorted(tally.specimens, key=lambda s: _SPECIMEN_ORDER.index(s.specimen))
-    judged = [j for s in specimens if _enough(s, rule) for j in judge(s, rule, rule.error)]
+    judged = [j for s in specimens if _enough(s, rule) for j in judge(s, rule, error_of(s, rule))]
     so_far, reason = _finding(specimens, judged, rule)
     finding = so_far
     if waiting := _waiting(tally):
         finding, reason = Finding.INCOMPLETE, f"{waiting}; so far {so_far}: {reason}"
     main = specimens[0] if specimens else None
+    shown = {"finding_so_far": so_far.value, "more_cells": _more(specimens, judged, rule)}
     return Verdict(
         finding=finding,
         reason=reason,
         rule=rule.name,
         cells=counted(main) if main else 0,
-        shares={c.value: _share(main, c, rule) for c in _SHOWN},
-        evidence=_evidence(tally, rule, specimens, judged, so_far),
+        shares={one.value: share(main, one, rule) if main else UNKNOWN for one in SHOWN},
+        evidence=evidence(tally, rule, specimens, judged) | shown,
     )
 
 
@@ -65,17 +56,33 @@ def _finding(specimens: Sequence[SpecimenTally], judged: list[Judged], rule: Rul
     if not judged:
         return Finding.INDETERMINATE, "the specimen is not stated, and no rule holds for an unknown one"
     above = [j for j in judged if j.side is Side.ABOVE]
-    diseases = {j.criterion.disease for j in above}
-    doubtful = [j for j in judged if j.side is Side.STRADDLES and j.criterion.disease not in diseases]
-    if len(diseases) > 1:
+    doubtful = _doubtful(judged)
+    if len({j.criterion.disease for j in above}) > 1:
         return Finding.INDETERMINATE, f"more than one threshold is reached: {sentences(above)}"
     if doubtful:
         reached = f"; another is reached: {sentences(above)}" if above else ""
-        return Finding.INDETERMINATE, f"{_doubt(specimens)}: {sentences(doubtful)}{reached}"
+        return Finding.INDETERMINATE, f"{_doubt(specimens)}: {sentences(doubtful)}{reached}{_count_on(doubtful)}"
     if above:
         reason = f"threshold reached: {sentences(above)}; lineage and clonality not established"
         return above[0].criterion.finding, reason
     return _without_disease(specimens, judged, rule)
+
+
+def _doubtful(judged: Sequence[Judged]) -> list[Judged]:
+    """Return the criteria that straddle, of diseases whose threshold is not reached by another."""
+    diseases = {j.criterion.disease for j in judged if j.side is Side.ABOVE}
+    return [j for j in judged if j.side is Side.STRADDLES and j.criterion.disease not in diseases]
+
+
+def _count_on(doubtful: Sequence[Judged]) -> str:
+    more = more_cells(doubtful)
+    return f"; count {more} more cells to settle it, if the shares stay" if more else ""
+
+
+def _more(specimens: Sequence[SpecimenTally], judged: Sequence[Judged], rule: RuleSet) -> int | None:
+    """Return how many more cells of one specimen the finding needs, the most of any; None where none would help."""
+    short = [rule.min_cells[s.specimen] - counted(s) for s in specimens if not _enough(s, rule)]
+    return max(short, default=None) or more_cells(_doubtful(judged))
 
 
 def _doubt(specimens: Sequence[SpecimenTally]) -> str:
@@ -93,7 +100,17 @@ def _without_disease(specimens: Sequence[SpecimenTally], judged: list[Judged], r
         return Finding.INSUFFICIENT, _too_few(short, rule)
     if any(s.specimen is Specimen.UNKNOWN for s in specimens):
         return Finding.INDETERMINATE, f"a specimen is not stated; of the others, {sentences(judged)}"
+    if diluted := _diluted(specimens, rule):
+        return Finding.INDETERMINATE, f"below every threshold, but MM is not excluded by a marrow {diluted}"
     return Finding.NO_EVIDENCE, f"below every threshold: {sentences(judged)}{_not_judged(judged, rule)}"
+
+
+def _diluted(specimens: Sequence[SpecimenTally], rule: RuleSet) -> str:
+    """Say why a marrow cannot exclude a myeloma; '' where it can, or the rule does not ask."""
+    if rule.least_marrow_index is None:
+        return ""
+    marrows = (adequacy(s, rule.least_marrow_index) for s in specimens)
+    return "; ".join(one.reason for one in marrows if one and not one.adequate)
 
 
 def _too_few(specimens: Sequence[SpecimenTally], rule: RuleSet) -> str:
@@ -120,68 +137,3 @@ def _waiting(tally: Tally) -> str:
         if n
     ]
     return " and ".join(parts)
-
-
-def _share(tally: SpecimenTally | None, cell_class: CellClass, rule: RuleSet) -> Share:
-    if tally is None or counted(tally) == 0:
-        return Share(value=None, ci_low=0.0, ci_high=1.0, threshold=None, p_above=None)
-    cells, positive = counted(tally), tally.counts.get(cell_class, 0)
-    low, high = clopper_pearson(positive, cells, rule.confidence)
-    threshold = next((c.threshold for c in rule.criteria_for(tally.specimen) if c.cell_class is cell_class), None)
-    above = None
-    if threshold is not None:
-        above = 1.0 - float(betainc(positive + 0.5, cells - positive + 0.5, threshold))
-    return Share(value=positive / cells, ci_low=low, ci_high=high, threshold=threshold, p_above=above)
-
-
-def _evidence(
-    tally: Tally,
-    rule: RuleSet,
-    specimens: Sequence[SpecimenTally],
-    judged: list[Judged],
-    so_far: Finding,
-) -> dict[str, Any]:
-    return {
-        "rule": {"name": rule.name, "dated": rule.dated.isoformat(), "confidence": rule.confidence},
-        "finding_so_far": so_far.value,
-        "slides": {
-            "done": tally.slides_done,
-            "open": tally.slides_open,
-            "quarantined": tally.slides_quarantined,
-        },
-        "specimens": [
-            {
-                "specimen": s.specimen.value,
-                "cells": counted(s),
-                "min_cells": rule.min_cells[s.specimen],
-                "abstained": s.abstained,
-                "counts": dict(sorted(s.counts.items())),
-                "slides_done": s.slides_done,
-            }
-            for s in specimens
-        ],
-        "criteria": [
-            {
-                "disease": j.criterion.disease,
-                "specimen": j.criterion.specimen.value,
-                "cell_class": j.criterion.cell_class.value,
-                "threshold": j.criterion.threshold,
-                "positive": j.positive,
-                "ci_low_none_abstained_positive": j.ci_low,
-                "ci_high_all_abstained_positive": j.ci_high,
-                "side": j.side.value,
-                "source": j.criterion.source,
-            }
-            for j in judged
-        ],
-        "lineage": "not established",
-        "clonality": "not established",
-        "classifier_errors": NOT_CORRECTED if tally.confusion is None else CORRECTED,
-        "corrected_shares": [
-            one
-            for s in specimens
-            if tally.confusion is not None
-            for one in beside(s, {c: _share(s, c, rule) for c in _SHOWN}, tally.confusion, rule.confidence)
-        ],
-        "use": "research use only, not for diagnostic procedures",
-    }

@@ -22,6 +22,12 @@ SELECT lab.code AS lab,
 
 COMMENT ON VIEW report.patients IS
   'Finding per patient over all its slides. Research use only, not for diagnostic procedures.';
+COMMENT ON COLUMN report.patients.lab IS 'Code of the laboratory';
+COMMENT ON COLUMN report.patients.slides_done IS 'Slides that the counts are from';
+COMMENT ON COLUMN report.patients.slides_quarantined IS 'Slides in quarantine';
+COMMENT ON COLUMN report.patients.model_version IS 'Name of the model version that the finding rests on';
+COMMENT ON COLUMN report.patients.lymphoblast_share IS 'Lymphoblasts over the counted cells, 0-1';
+COMMENT ON COLUMN report.patients.plasma_cell_share IS 'Plasma cells over the counted cells, 0-1';
 COMMENT ON COLUMN report.patients.patient IS 'Pseudonym as the lab gave it';
 COMMENT ON COLUMN report.patients.finding IS
   'consistent_with_ALL, consistent_with_MM, no_evidence, indeterminate, insufficient or incomplete';

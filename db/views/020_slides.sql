@@ -51,6 +51,21 @@ SELECT lab.code AS lab,
 
 COMMENT ON VIEW report.slides IS
   'Every slide and how its reading stands. Research use only, not for diagnostic procedures.';
+COMMENT ON COLUMN report.slides.lab IS 'Code of the laboratory';
+COMMENT ON COLUMN report.slides.patient IS 'Pseudonym as the laboratory gave it';
+COMMENT ON COLUMN report.slides.slide_id IS 'Number of the slide';
+COMMENT ON COLUMN report.slides.bucket IS 'Bucket, or folder, in which the object lies';
+COMMENT ON COLUMN report.slides.key IS 'Name of the object in the bucket';
+COMMENT ON COLUMN report.slides.specimen IS 'What was smeared: marrow, blood or unknown';
+COMMENT ON COLUMN report.slides.stain IS 'Stain as the laboratory named it';
+COMMENT ON COLUMN report.slides.size_bytes IS 'Size of the object, bytes';
+COMMENT ON COLUMN report.slides.model_version IS 'Name of the model version that read it';
+COMMENT ON COLUMN report.slides.run_id IS 'Number of the reading';
+COMMENT ON COLUMN report.slides.attempts IS 'How often a worker took the slide up under this model version';
+COMMENT ON COLUMN report.slides.batches_written IS 'Batches of them that are written';
+COMMENT ON COLUMN report.slides.batches IS 'Batches that the reading was planned in';
+COMMENT ON COLUMN report.slides.registered_at IS 'When the slide was registered';
+COMMENT ON COLUMN report.slides.finished_at IS 'When the reading ended';
 COMMENT ON COLUMN report.slides.state IS 'waiting, reading, done, quarantined or cancelled';
 COMMENT ON COLUMN report.slides.error_code IS 'What went wrong last, as one word';
 COMMENT ON COLUMN report.slides.reason IS 'What went wrong last';

@@ -46,6 +46,24 @@ SELECT run.id AS run_id,
 
 COMMENT ON VIEW report.runs IS
   'Every reading of a slide by a model version. Research use only, not for diagnostic procedures.';
+COMMENT ON COLUMN report.runs.run_id IS 'Number of the reading';
+COMMENT ON COLUMN report.runs.lab IS 'Code of the laboratory';
+COMMENT ON COLUMN report.runs.patient IS 'Pseudonym as the laboratory gave it';
+COMMENT ON COLUMN report.runs.slide_id IS 'Number of the slide';
+COMMENT ON COLUMN report.runs.key IS 'Name of the object in the bucket';
+COMMENT ON COLUMN report.runs.model_version IS 'Name of the model version that read it';
+COMMENT ON COLUMN report.runs.weights_sha256 IS 'SHA-256 of its weights';
+COMMENT ON COLUMN report.runs.max_attempts IS 'Attempts after which the slide is quarantined';
+COMMENT ON COLUMN report.runs.error_code IS 'What went wrong last, as one word';
+COMMENT ON COLUMN report.runs.reason IS 'What went wrong last, in words';
+COMMENT ON COLUMN report.runs.remedy IS 'What to do about it';
+COMMENT ON COLUMN report.runs.worker IS 'Worker that holds the run, NULL when none does';
+COMMENT ON COLUMN report.runs.cells IS 'Cells found, of every class; NULL until the run is done';
+COMMENT ON COLUMN report.runs.batches IS 'Batches that the reading was planned in';
+COMMENT ON COLUMN report.runs.mpp_um IS 'Micrometres per level-0 pixel that the slide was read with';
+COMMENT ON COLUMN report.runs.created_at IS 'When the reading was first asked for';
+COMMENT ON COLUMN report.runs.next_at IS 'When it may be tried next';
+COMMENT ON COLUMN report.runs.finished_at IS 'When the reading ended';
 COMMENT ON COLUMN report.runs.state IS 'pending, running, retry_wait, done, quarantined or cancelled';
 COMMENT ON COLUMN report.runs.attempts IS 'How often a worker took the run';
 COMMENT ON COLUMN report.runs.releases IS 'Attempts that do not count against max_attempts';

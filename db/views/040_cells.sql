@@ -31,6 +31,15 @@ SELECT lab.code AS lab,
 
 COMMENT ON VIEW report.cells IS
   'Every cell of every finished run. Research use only, not for diagnostic procedures.';
+COMMENT ON COLUMN report.cells.lab IS 'Code of the laboratory';
+COMMENT ON COLUMN report.cells.patient IS 'Pseudonym as the laboratory gave it';
+COMMENT ON COLUMN report.cells.slide_id IS 'Number of the slide';
+COMMENT ON COLUMN report.cells.key IS 'Name of the object in the bucket';
+COMMENT ON COLUMN report.cells.specimen IS 'What was smeared: marrow, blood or unknown';
+COMMENT ON COLUMN report.cells.model_version IS 'Name of the model version that read it';
+COMMENT ON COLUMN report.cells.run_id IS 'Number of the reading';
+COMMENT ON COLUMN report.cells.batch_no IS 'Number of the batch within the reading';
+COMMENT ON COLUMN report.cells.cell_no IS 'Number of the cell within the batch';
 COMMENT ON COLUMN report.cells.x_l0 IS 'Centroid, level-0 pixels from the left';
 COMMENT ON COLUMN report.cells.y_l0 IS 'Centroid, level-0 pixels from the top';
 COMMENT ON COLUMN report.cells.cell_class IS 'The class called, or the most probable one where the model abstained';

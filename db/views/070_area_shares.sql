@@ -15,5 +15,10 @@ SELECT runs.lab,
 
 COMMENT ON VIEW report.area_shares IS
   'Which part of each slide was counted, and why the rest was not. Research use only, not for diagnostic procedures.';
+COMMENT ON COLUMN report.area_shares.lab IS 'Code of the laboratory';
+COMMENT ON COLUMN report.area_shares.patient IS 'Pseudonym as the laboratory gave it';
+COMMENT ON COLUMN report.area_shares.slide_id IS 'Number of the slide';
+COMMENT ON COLUMN report.area_shares.key IS 'Name of the object in the bucket';
+COMMENT ON COLUMN report.area_shares.run_id IS 'Number of the reading';
 COMMENT ON COLUMN report.area_shares.reason IS 'countable, or what kept cells from being counted there';
 COMMENT ON COLUMN report.area_shares.share IS 'Part of the slide, 0-1';

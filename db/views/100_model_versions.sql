@@ -30,6 +30,16 @@ SELECT model_version.name AS model_version,
 
 COMMENT ON VIEW report.model_versions IS
   'Model versions with their cards. Research use only, not for diagnostic procedures.';
+COMMENT ON COLUMN report.model_versions.model_version IS 'Name of the model version';
+COMMENT ON COLUMN report.model_versions.registered_at IS 'When it was registered here';
+COMMENT ON COLUMN report.model_versions.activated_at IS
+  'When new slides began to be read with it, NULL for one that is not active';
+COMMENT ON COLUMN report.model_versions.weights_sha256 IS 'SHA-256 of its weights';
+COMMENT ON COLUMN report.model_versions.arch IS 'Architecture of its network';
+COMMENT ON COLUMN report.model_versions.classes IS 'Classes that it calls, in the order of its probabilities';
+COMMENT ON COLUMN report.model_versions.preprocess IS 'How pixels are prepared for it';
+COMMENT ON COLUMN report.model_versions.data IS 'What it was trained on, as its card says';
+COMMENT ON COLUMN report.model_versions.slides_quarantined IS 'Current slides that it could not read';
 COMMENT ON COLUMN report.model_versions.created IS 'When its weights were made, as its card says';
 COMMENT ON COLUMN report.model_versions.active IS 'Whether new slides are read with it';
 COMMENT ON COLUMN report.model_versions.figures IS 'How well it did where, as its card says';

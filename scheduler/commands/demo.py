@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ import typer
 from rich.text import Text
 
 from db import reports
+from db.cases import case_of
 from db.reports import PatientReport
 from db.session import transaction
 from scheduler.cli import EXIT_FAILED
@@ -29,6 +30,7 @@ from scheduler.embedded.resolve import Stack, resolve
 from scheduler.live import bring_up, engine_of
 from scheduler.upload import put, stored
 from scheduler.waiting import wait_for
+from scheduler.workshop import part, workshop_of
 from worker.storage import open_store
 
 
@@ -40,7 +42,8 @@ def demo(
 ) -> None:
     """Draw marrow smears of three patients, read them through the whole line, and compare with what was drawn.
 
-    One patient is like ALL, one like MM, one normal; two slides each. Everything stays readable in DIR afterwards.
+    One patient is like ALL, one like MM, one normal; two slides each. Everything stays readable in DIR afterwards,
+    with a report of each patient in DIR/reports.
     Exit 1 when a finding is not the one that was drawn.
     """
     home = home_at(folder or HomeSettings().home / "demo")
@@ -49,13 +52,15 @@ def demo(
     with counting_bar("drawn") as tell:
         slides = drawn_slides(home.root / "drawn", tell)
     found = _read(stack, slides)
+    written = _reports(stack, found)
     compared = compare(found, slides)
     if started:
         embedded.stop(home, screen.hint)
     if as_json:
-        screen.print_json({"home": str(home.root), "patients": found, "truth": compared})
+        pages = {patient: str(page) for patient, page in written.items()}
+        screen.print_json({"home": str(home.root), "patients": found, "truth": compared, "reports": pages})
     else:
-        _show(found, compared, home.root)
+        _show(found, compared, home.root, written)
     if not (compared and all(one.agrees for one in compared)):
         raise typer.Exit(EXIT_FAILED)
 
@@ -73,7 +78,28 @@ def _read(stack: Stack, slides: Sequence[DrawnSlide]) -> list[PatientReport]:
             return reports.patients(conn, lab=slides[0].lab)
 
 
-def _show(found: Sequence[PatientReport], compared: Sequence[Comparison], home: Path) -> None:
+def _reports(stack: Stack, found: Sequence[PatientReport]) -> dict[str, Path]:
+    """Write each patient's report as a page; return the pages by patient."""
+    folder = stack.home.root / "reports"
+    folder.mkdir(exist_ok=True)
+    pages: dict[str, Path] = {}
+    with workshop_of(stack) as workshop, counting_bar("reports") as tell:
+        for number, one in enumerate(found):
+            tell(one.patient, number, len(found))
+            with transaction(workshop.engine) as conn:
+                case = case_of(conn, one.patient, one.lab)
+            (pages[one.patient],) = part("report_html")(workshop, case, folder, _silent)
+        tell("", len(found), len(found))
+    return pages
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    """Take the progress of one report: it is too short to show."""
+
+
+def _show(
+    found: Sequence[PatientReport], compared: Sequence[Comparison], home: Path, written: Mapping[str, Path]
+) -> None:
     show_patients(found)
     screen.say()
     made = screen.table(
@@ -90,7 +116,10 @@ def _show(found: Sequence[PatientReport], compared: Sequence[Comparison], home: 
     screen.say(made)
     screen.say()
     agreed = sum(one.agrees for one in compared)
-    screen.say(f"{agreed} of {len(compared)} findings are what was drawn. Where to look next:")
+    screen.say(f"{agreed} of {len(compared)} findings are what was drawn. Reports, for a browser:")
+    for patient, page in written.items():
+        screen.say(Text(f"  {patient}: {page}", overflow="fold"))
+    screen.say("Where to look next:")
     screen.say(Text(f"  export MARROWLINE_HOME={shlex.quote(str(home))}"))
     for command in (
         "patients --json",

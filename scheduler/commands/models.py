@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,16 +11,16 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Engine
 
-from db import migrate, reports
 from db import models as registry
+from db import reports
 from db.comparison import Difference, difference
 from db.session import transaction
 from scheduler import model_files, model_list
 from scheduler.cli import EXIT_FAILED, NOTICE
 from scheduler.commands import model_tables, screen
+from scheduler.commands.own_database import database, upgrade_own
 from scheduler.commands.screen import Json
 from scheduler.config import SchedulerSettings
-from scheduler.embedded import servers
 from scheduler.embedded.resolve import Stack, resolve
 from scheduler.live import engine_of
 from scheduler.model_checks import Check, Standing, check_files, check_registered
@@ -41,7 +40,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A registered model ve
 def list_models(as_json: Json = False) -> None:
     """Show the model versions that are registered or installed: figures, terms, and which one is active."""
     stack = resolve()
-    with _database(stack) as engine:
+    with database(stack) as engine:
         known = [] if engine is None else _known(engine)
     rows = model_list.rows(known, stack.models_dir)
     if as_json:
@@ -67,7 +66,7 @@ def add(
     """
     stack = resolve()
     with ExitStack() as stays:
-        engine = stays.enter_context(_database(stack))
+        engine = stays.enter_context(database(stack))
         if read and engine is None:
             raise BadRequestError("there are no slides to read yet: leave --read out")
         name, copied = _taken_in(engine, source, stack)
@@ -110,7 +109,7 @@ def activate(
     if as_json and not yes:
         raise BadRequestError("--json does not ask: give --yes too")
     with engine_of(stack) as engine:
-        _upgrade_own(stack, engine)
+        upgrade_own(stack, engine)
         _register(engine, name, stack.models_dir)
         with transaction(engine) as conn:
             active = registry.active_model(conn)
@@ -136,7 +135,7 @@ def verify(as_json: Json = False) -> None:
     """Compare weight files with their cards, and registered versions with what is installed. Exit 1 on a difference."""
     stack = resolve()
     checks = check_files(stack.models_dir)
-    with _database(stack) as engine:
+    with database(stack) as engine:
         if engine is not None:
             checks += _registered_checks(engine, stack.models_dir)
     if as_json:
@@ -146,23 +145,6 @@ def verify(as_json: Json = False) -> None:
         screen.close()
     if any(check.standing is Standing.DIFFERS for check in checks):
         raise typer.Exit(EXIT_FAILED)
-
-
-@contextmanager
-def _database(stack: Stack) -> Iterator[Engine | None]:
-    """Yield the database, None where the embedded one was never started."""
-    if stack.own_postgres and not servers.has_cluster(stack.home):
-        yield None
-        return
-    with engine_of(stack) as engine:
-        _upgrade_own(stack, engine)
-        yield engine
-
-
-def _upgrade_own(stack: Stack, engine: Engine) -> None:
-    """Bring an embedded database up to date, as `marrowline up` would; another one waits for `db upgrade`."""
-    if stack.own_postgres:
-        migrate.upgrade(engine)
 
 
 def _known(engine: Engine) -> list[reports.ModelVersionReport]:

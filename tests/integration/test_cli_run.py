@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from db import reports
@@ -163,6 +164,21 @@ def test_sql_reads_and_cannot_write(line: Line) -> None:
         refused = line.run("sql", query)
         assert refused.returncode == 1
         assert refused.stderr.startswith("marrowline: ")
+
+
+def test_sql_writes_files(line: Line, tmp_path: Path) -> None:
+    query = "SELECT n, 'x' AS letter FROM generate_series(1, 120000) AS n"  # more than a screen is given
+    assert line.run("sql", query).returncode == 1
+    table, packed = tmp_path / "t.csv", tmp_path / "t.out"
+    assert line.json("sql", query, "--out", table) == {"file": str(table), "format": "csv", "rows": 120_000}
+    assert table.read_text().splitlines()[:2] == ["n,letter", "1,x"]
+    assert line.run("sql", query, "--format", "parquet", "--out", packed).returncode == 0
+    assert pyarrow.parquet.read_metadata(packed).num_rows == 120_000
+
+
+@pytest.mark.parametrize("wrong", [["--out", "t.xlsx"], ["--format", "csv"], ["--format", "xlsx", "--out", "t.csv"]])
+def test_sql_refuses_a_file_that_it_cannot_write(line: Line, wrong: list[str]) -> None:
+    assert line.run("sql", "SELECT 1", *wrong).returncode == 2
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import pytest
 from psycopg2.errors import Error
 from sqlalchemy import Connection, Engine
 
-from db import migrate
+from db import migrate, runs
 from db.session import make_engine, transaction
 from tests.support.postgres import TEMPLATE, Server
 from tests.support.rights import columns
-from tests.support.rows import add_slide, execute, read, use_model
+from tests.support.rows import add_slide, decide, execute, read, taken, use_model
 
 ALICE = "reader_of_a"
 _READERS = """
@@ -30,18 +30,20 @@ OF_NO_LAB = {"model_versions"}
 
 @pytest.fixture(scope="module")
 def filled(postgres: Server) -> Iterator[Engine]:
-    """A database with two laboratories and a finished slide of each, which has a defect, an area and a stain."""
+    """Two laboratories with a slide in quarantine and a finished one, which has a defect, an area and a stain."""
     url = postgres.new_database(template=TEMPLATE)
     engine = make_engine(url)
     use_model(engine)
     execute(engine, _READERS)
     for lab in "ab":
         read(engine, add_slide(engine, lab=lab, patient=f"{lab}1"))
-    execute(engine, "INSERT INTO area SELECT id, 0, 'x', 0, 0, 1, 1, 1 FROM run")
+        torn = taken(engine, add_slide(engine, "torn", lab=lab, patient=f"{lab}1"))
+        runs.fail(engine, torn, code="bad", cause="torn", remedy="scan again", decide=decide)
+    execute(engine, "INSERT INTO area SELECT id, 0, 'x', 0, 0, 1, 1, 1 FROM run WHERE state = 'done'")
     execute(
         engine,
         "INSERT INTO tile_defect (run_id, batch_no, tile_no, x_l0, y_l0, width_l0, height_l0, code, cause)"
-        " SELECT id, 0, 0, 0, 0, 1, 1, 'code', 'cause' FROM run",
+        " SELECT id, 0, 0, 0, 0, 1, 1, 'code', 'cause' FROM run WHERE state = 'done'",
     )
     execute(engine, """UPDATE run SET area_shares = '{"countable": 1}', stain_profile = '{"background_r": 1}'""")
     yield engine
@@ -82,6 +84,15 @@ def test_a_reader_counts_the_slides_of_its_own_laboratory(filled: Engine) -> Non
     assert tuple(read_by_model) == (1, 1)
 
 
+def test_a_reader_finds_cells_of_a_place_on_its_own_laboratorys_slides_only(filled: Engine) -> None:
+    every = "SELECT count(*) FROM report.slides CROSS JOIN LATERAL report.cells_within(run_id, 0, 0, 100, 100)"
+    cells = "SELECT count(*) FROM generate_series(1, 4) AS n, LATERAL report.cells_within(n, 0, 0, 100, 100)"
+    with transaction(filled) as conn:
+        assert conn.exec_driver_sql(cells).scalar_one() == 2
+    with asking(filled, ALICE) as conn:
+        assert [conn.exec_driver_sql(sql).scalar_one() for sql in (every, cells)] == [1, 1]
+
+
 @pytest.mark.parametrize(
     "attack",
     [
@@ -118,9 +129,9 @@ def test_what_would_show_more_is_refused(filled: Engine, attack: str) -> None:
     assert refused.value.pgcode == "42501"
 
 
-@pytest.mark.parametrize("view", ["cells", "patients", "slides"])
+@pytest.mark.parametrize(("view", "rows"), [("cells", 1), ("patients", 1), ("slides", 2)])
 def test_a_function_that_tells_what_it_is_given_is_given_no_row_of_another_laboratory(
-    filled: Engine, view: str
+    filled: Engine, view: str, rows: int
 ) -> None:
     with asking(filled, ALICE) as conn:
         conn.exec_driver_sql(
@@ -131,7 +142,7 @@ def test_a_function_that_tells_what_it_is_given_is_given_no_row_of_another_labor
         )
         column = "x_l0" if view == "cells" else "lab"
         conn.exec_driver_sql(f"SELECT count(*) FROM report.{view} WHERE pg_temp.tell({column}::text)").all()
-        assert conn.exec_driver_sql("SELECT count(*) FROM told").scalar_one() == 1
+        assert conn.exec_driver_sql("SELECT count(*) FROM told").scalar_one() == rows
 
 
 def test_a_view_that_runs_with_its_owners_rights_by_mistake_shows_a_reader_nothing(postgres: Server) -> None:

@@ -10,9 +10,11 @@ from scipy.stats import chi2_contingency
 from sqlalchemy import Engine
 
 from db import patients, runs
-from db.records import Batch, Cell, Measured, SlideTally
+from db.records import Batch, Cell, Measured, SlideTally, Stop
 from db.session import transaction
 from tests.support.rows import add_slide, cell, decide, plan, taken
+from worker.counting.course import count
+from worker.counting.dispersion import measured_over
 from worker.fuzzy.inputs import nucleus_offset
 
 KINDS = ("lymphoblast", "plasma_cell", "lymphocyte", "smudge")
@@ -39,12 +41,12 @@ def drawn(no: int, kind: str, rng: np.random.Generator) -> Cell:
     )
 
 
-def read_cells(engine: Engine, batches: list[list[Cell]]) -> SlideTally:
+def read_cells(engine: Engine, batches: list[list[Cell]], stop: Stop | None = None) -> SlideTally:
     claim = taken(engine, add_slide(engine, "a"))
     runs.store_plan(engine, claim, plan(n_batches=len(batches)))
     for no, cells in enumerate(batches):
         runs.write_batch(engine, claim, Batch(no=no, cells=tuple(cells)))
-    runs.finish(engine, claim, decide)
+    runs.finish(engine, claim, decide, stop)
     with transaction(engine) as conn:
         (specimen,) = patients.tally(conn, 1, 1).specimens
     (slide,) = specimen.slides
@@ -83,9 +85,21 @@ def test_spread_is_pearsons_chi_square_over_groups_of_batches(lab: Engine) -> No
     assert found.areas_df == 19
     assert found.areas_chi2 == pytest.approx(chi2_contingency(table, correction=False).statistic)
     assert slide.measured["smudge"].areas_chi2 is None
+    while_reading = measured_over(map(count, (Batch(no=no, cells=tuple(cells)) for no, cells in enumerate(batches))))
+    for name, one in while_reading.items():
+        assert one.areas_df == 19
+        assert one.areas_chi2 == pytest.approx(slide.measured[name].areas_chi2)
+    assert set(while_reading) == {"lymphoblast", "lymphocyte"}
+
+
+def test_what_the_looks_of_a_reading_left_of_the_error_is_kept(lab: Engine) -> None:
+    stop = Stop(n_read=1, rule="r", look=1, cells=1, share=0.125, reason="clear")
+    slide = read_cells(lab, [[cell(0)], [cell(0)]], stop)
+    assert (slide.counts, slide.error_share) == ({"lymphocyte": 1}, 0.125)
 
 
 def test_what_cannot_be_told_stays_unknown(lab: Engine) -> None:
     slide = read_cells(lab, [[cell(0), cell(1, "plasma_cell")]])
+    assert slide.error_share == 1.0
     assert slide.measured["lymphocyte"] == Measured(probability=slide.measured["plasma_cell"].probability)
     assert slide.measured["plasma_cell"].nucleus_offset is None

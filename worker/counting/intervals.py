@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from scipy.special import betainccinv, betaincinv
 
-from db.records import NOT_COUNTED, CellClass, SpecimenTally
+from db.records import NOT_COUNTED, CellClass, SlideTally, SpecimenTally
 
 
-def counted(tally: SpecimenTally) -> int:
+def counted(tally: SpecimenTally | SlideTally) -> int:
     """Return the denominator: nucleated cells without platelets, smudges, artefacts and megakaryocytes."""
     return tally.abstained + sum(n for name, n in tally.counts.items() if CellClass(name) not in NOT_COUNTED)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from db.records import SpecimenTally
+from worker.counting.dispersion import design_effect
 from worker.counting.intervals import counted, exact
 from worker.rules import Criterion, RuleSet
 
@@ -28,6 +30,8 @@ class Judged:
     cells: int
     ci_low: float  # with no abstained cell positive
     ci_high: float  # with every abstained cell positive
+    error: float  # the chance that the interval misses
+    design_effect: float  # how many cells tell as much as one independent cell
 
     @property
     def side(self) -> Side:
@@ -40,6 +44,8 @@ class Judged:
         """The counts, the interval and the threshold in words."""
         c = self.criterion
         doubt = f", {self.abstained} abstained" if self.abstained else ""
+        if self.design_effect > 1:
+            doubt += f", so unevenly spread that {self.design_effect:.1f} tell as much as one"
         return (
             f"{c.cell_class.replace('_', ' ')}s {self.positive} of {self.cells} cells in {c.specimen}{doubt}: "
             f"{percent(self.ci_low)}-{percent(self.ci_high)} % against {percent(c.threshold)} %"
@@ -48,13 +54,16 @@ class Judged:
 
 def judge(tally: SpecimenTally, rule: RuleSet, error: float) -> list[Judged]:
     """Hold the specimen's counts against each criterion for it, by intervals that miss with at most this chance."""
-    return [_judge_one(criterion, tally, error) for criterion in rule.criteria_for(tally.specimen)]
+    return [
+        _judge_one(one, tally, error, design_effect(tally, one.cell_class) if rule.widened else 1.0)
+        for one in rule.criteria_for(tally.specimen)
+    ]
 
 
-def _judge_one(criterion: Criterion, tally: SpecimenTally, error: float) -> Judged:
+def _judge_one(criterion: Criterion, tally: SpecimenTally, error: float, effect: float) -> Judged:
     cells, positive = counted(tally), tally.counts.get(criterion.cell_class, 0)
-    low, _ = exact(positive, cells, error)
-    _, high = exact(positive + tally.abstained, cells, error)
+    low, _ = exact(positive / effect, cells / effect, error)
+    _, high = exact((positive + tally.abstained) / effect, cells / effect, error)
     return Judged(
         criterion=criterion,
         positive=positive,
@@ -62,10 +71,12 @@ def _judge_one(criterion: Criterion, tally: SpecimenTally, error: float) -> Judg
         cells=cells,
         ci_low=low,
         ci_high=high,
+        error=error,
+        design_effect=effect,
     )
 
 
-def sentences(judged: list[Judged]) -> str:
+def sentences(judged: Sequence[Judged]) -> str:
     """Return them all in words."""
     return "; ".join(one.sentence() for one in judged)
 

@@ -16,6 +16,7 @@ could have stopped sum to one, so that an interval of the pooled counts at the p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from db.records import Specimen, SpecimenTally
 from worker.counting.intervals import counted
@@ -83,6 +84,11 @@ def share_of_look(rule: RuleSet, specimen: Specimen, look: int) -> float:
 def share_at_end(rule: RuleSet, specimen: Specimen, cells: int) -> float:
     """Return the share of the error left to a run that was read to its end, with so many counted cells."""
     return 1.0 - _spent(max((at for at in looks_for(rule, specimen) if at <= cells), default=0))
+
+
+def error_of(tally: SpecimenTally, rule: RuleSet) -> float:
+    """Return the error that an interval of these pooled counts may have: what the looks of their runs left of it."""
+    return rule.error * prod(one.error_share for one in tally.slides)
 
 
 def _spent(cells: int) -> float:

@@ -21,10 +21,17 @@ def whole(path: Path, *, packed: bool = False) -> Iterator[TextIO]:
     `packed` compresses it with gzip, the same text to the same bytes. Raises BadRequestError where nothing can be
     written.
     """
+    with whole_bytes(path) as file:
+        yield from _text(file, packed=packed)
+
+
+@contextmanager
+def whole_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file of bytes, otherwise as `whole`."""
     staged = path.with_name(f".{path.name}.part")
     try:
         with staged.open("wb") as file:
-            yield from _text(file, packed=packed)
+            yield file
         staged.replace(path)
     except OSError as error:
         raise BadRequestError(f"{path} cannot be written: {error.strerror}") from error

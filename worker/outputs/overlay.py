@@ -14,7 +14,9 @@ from worker.outputs.survey import Surveyed
 from worker.slides.areas import countable_mm2, shares
 from worker.slides.countable import Reason
 from worker.slides.overview import Overview
+from worker.slides.scale import WorkingPlane
 from worker.slides.slide import RgbImage
+from worker.slides.smear import Readable
 from worker.slides.survey import Survey
 
 SIDE_PX = 1200
@@ -45,12 +47,9 @@ def picture_of(surveyed: Surveyed) -> RgbImage:
 
 def areas_overlay(overview: Overview, found: Survey) -> RgbImage:
     """Return the overview with the countable area outlined and every other square tinted by its reason."""
-    picture, factor = _fitted(overview)
-    reasons = _reasons_of_px(picture.shape[:2], factor, found)
-    drawn = _outlined(_tinted(picture, reasons), reasons)
+    drawn, factor = areas_picture(overview, found.readable, found.plane, side_px=SIDE_PX)
     scale = found.plane.scale
-    length_um = _nice_um(factor * scale.mpp_um * drawn.shape[1])
-    lettered(drawn, _words(length_um), length_um / factor / scale.mpp_um)
+    with_scale_bar(drawn, factor * scale.mpp_um)
     counted_mm2 = countable_mm2(found.readable, found.plane)
     return framed(
         drawn,
@@ -64,28 +63,46 @@ def areas_overlay(overview: Overview, found: Survey) -> RgbImage:
     )
 
 
+def areas_picture(
+    overview: Overview, readable: Readable, plane: WorkingPlane, *, side_px: int
+) -> tuple[RgbImage, float]:
+    """Return the overview with its areas outlined and tinted and nothing beside it, and level-0 px per px of it.
+
+    Its longer side measures `side_px`.
+    """
+    picture, factor = _fitted(overview, side_px)
+    reasons = _reasons_of_px(picture.shape[:2], factor, readable.reasons, plane.factor_64ths)
+    return _outlined(_tinted(picture, reasons), reasons), factor
+
+
+def with_scale_bar(picture: RgbImage, mpp_um: float) -> None:
+    """Draw a bar of a round length into a picture of that many µm per px."""
+    length_um = _nice_um(mpp_um * picture.shape[1])
+    lettered(picture, _words(length_um), length_um / mpp_um)
+
+
 def refusal(overview: Overview, refused: BadSlideError) -> RgbImage:
     """Return the overview, paled, beside the reason for which nothing is counted on it."""
-    picture, _ = _fitted(overview)
+    picture, _ = _fitted(overview, SIDE_PX)
     paled = np.asarray(255 - (255 - picture.astype(np.float32)) * 0.75, dtype=np.uint8)
     return framed(
         paled, title="Not counted", entries=(), notes=(refused.code, refused.cause, refused.remedy), colour=REFUSED
     )
 
 
-def _fitted(overview: Overview) -> tuple[RgbImage, float]:
-    """Return the overview with SIDE_PX on its longer side, and level-0 px per px of it."""
+def _fitted(overview: Overview, side_px: int) -> tuple[RgbImage, float]:
+    """Return the overview with `side_px` on its longer side, and level-0 px per px of it."""
     height, width = overview.rgb.shape[:2]
-    by = SIDE_PX / max(height, width)
+    by = side_px / max(height, width)
     size = (max(1, round(width * by)), max(1, round(height * by)))
     filtered = cv2.INTER_AREA if by < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(overview.rgb, size, interpolation=filtered), dtype=np.uint8), overview.factor / by
 
 
-def _reasons_of_px(shape: tuple[int, int], factor: float, found: Survey) -> NDArray[np.uint8]:
-    """Return the reason of the square that holds each px's centre."""
-    reasons = found.readable.reasons
-    side_l0 = found.plane.factor_64ths
+def _reasons_of_px(
+    shape: tuple[int, int], factor: float, reasons: NDArray[np.uint8], side_l0: int
+) -> NDArray[np.uint8]:
+    """Return the reason of the square that holds each px's centre; squares are `side_l0` px wide."""
     rows, columns = (
         np.minimum((np.arange(length) + 0.5) * factor // side_l0, most - 1).astype(np.intp)
         for length, most in zip(shape, reasons.shape, strict=True)

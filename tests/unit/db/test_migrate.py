@@ -17,10 +17,10 @@ def test_the_newest_revision_is_that_of_the_last_migration() -> None:
 
 
 @pytest.mark.parametrize("path", VIEWS, ids=lambda path: path.name)
-def test_a_view_file_makes_the_one_view_that_it_is_named_for(path: Path) -> None:
+def test_a_view_file_makes_the_one_view_or_function_that_it_is_named_for(path: Path) -> None:
     number, name = path.stem.split("_", 1)
     assert number.isdigit()
-    assert re.findall(r"CREATE VIEW (\S+)", path.read_text()) == [f"report.{name}"]
+    assert re.findall(r"CREATE (?:VIEW|FUNCTION) (report\.\w+)", path.read_text()) == [f"report.{name}"]
 
 
 def test_views_and_roles_are_run_in_the_order_of_their_numbers() -> None:

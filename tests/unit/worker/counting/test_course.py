@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.records import Batch, BatchCount, CellClass, Specimen, SpecimenTally, Stop
+from db.records import Batch, BatchCount, CellClass, SlideTally, Specimen, SpecimenTally, Stop
 from tests.support.rows import cell
 from worker.counting.course import Course, count, counting_for, course_of
+from worker.counting.dispersion import measured_over
 from worker.counting.intervals import counted
 from worker.counting.looks import looks_for, share_at_end, share_of_look, stop
 from worker.rules import RULES
@@ -41,7 +42,10 @@ def first_stop(batches: list[BatchCount]) -> tuple[int, int] | None:
         seen = batches[:n_read]
         called: Counter[str] = sum((Counter(one.called) for one in seen), Counter())
         abstained = sum(one.abstained for one in seen)
-        tally = SpecimenTally(specimen=Specimen.MARROW, counts=called, abstained=abstained, slides_done=1)
+        slide = SlideTally(slide_id=0, counts=called, abstained=abstained, measured=measured_over(seen))
+        tally = SpecimenTally(
+            specimen=Specimen.MARROW, counts=called, abstained=abstained, slides_done=1, slides=(slide,)
+        )
         passed = [at for at in looks_for(ADAPTIVE, Specimen.MARROW) if before < at <= counted(tally)]
         if passed and stop(tally, ADAPTIVE, max(passed)):
             return n_read, max(passed)
@@ -127,3 +131,20 @@ def test_a_batch_counts_what_a_rule_counts() -> None:
         cell(4, "smudge", abstained=True),
     )
     assert count(Batch(no=3, cells=cells)) == BatchCount(no=3, called={"lymphocyte": 1, "lymphoblast": 1}, abstained=1)
+
+
+def test_a_class_that_lies_unevenly_keeps_the_reading_going() -> None:
+    others = {"neutrophil": 20, "erythroblast": 20}
+    even = [BatchCount(no=no, called=others | {"plasma_cell": 2}) for no in range(13)]
+    uneven = [BatchCount(no=no, called=others | {"plasma_cell": 26 * (no == 0)}) for no in range(13)]
+    document = {"counting": counting_for("marrowline-2026.2-adaptive", Specimen.MARROW)}
+    courses = [course_of(document), course_of(document)]
+    for at, batches in enumerate((even, uneven)):
+        for one in batches:
+            course = courses[at]
+            assert course is not None
+            courses[at] = course.after(one)
+    first, second = (course.stop for course in courses if course is not None)
+    assert first is not None
+    assert (first.look, first.cells) == (500, 504)
+    assert second is None  # 26 of 546, all in one place

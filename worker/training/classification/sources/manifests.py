@@ -85,7 +85,7 @@ def plasma_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     for entry in entries(folder, "file", "group_id", "mask"):
         if entry["mask"]:
             inside = rgb(folder / entry["mask"])[..., 0] > 0
-            image, inside = _without_bars(rgb(folder / entry["file"]), inside)
+            image, inside = without_bars(rgb(folder / entry["file"]), inside)
             yield from plasma_rows(at_work_scale(image, mpp_um), inside, find, (entry["group_id"], entry["file"]))
 
 
@@ -105,9 +105,7 @@ def plasma_rows(image_work: Pixels, inside: Mask, find: Find, names: tuple[str, 
 def leukaemia_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
     """Yield nuclei of fields that are known as a whole to be ALL or benign (haematogones): weak labels."""
     for entry in entries(folder, "file", "label", "group_id"):
-        image = rgb(folder / entry["file"])
-        image[190:, 150:] = np.median(image, axis=(0, 1))  # the burnt-in scale bar
-        image = at_work_scale(image, mpp_um)
+        image = at_work_scale(without_scale_bar(rgb(folder / entry["file"])), mpp_um)
         for nucleus in some(inner_nuclei(image, find), PER_FIELD):
             label = weak_label(of_leukaemia=entry["label"] == "ALL", nucleus_um2=nucleus.count * MPP_UM**2)
             yield at(image, *nucleus.centre_tile), label, entry["group_id"], entry["file"]
@@ -149,6 +147,19 @@ SOURCES = (
 )
 
 
+def without_bars(image: Pixels, mask: Mask) -> tuple[Pixels, Mask]:
+    """Return the rows that are not one plain colour: letterbox bars would pass for the background."""
+    rows = image.std(axis=1).max(axis=1) > 3
+    return image[rows], mask[rows]
+
+
+def without_scale_bar(image: Pixels) -> Pixels:
+    """Return a field of the leukaemia set whose burnt-in scale bar is covered by the median colour."""
+    image = image.copy()
+    image[190:, 150:] = np.median(image, axis=(0, 1))
+    return image
+
+
 def _group(entry: dict[str, str]) -> str:
     """Return the manifest's group; without one, files numbered closely are taken to be of one smear."""
     if entry["group_id"]:
@@ -156,9 +167,3 @@ def _group(entry: dict[str, str]) -> str:
     stem = Path(entry["file"]).stem
     number = "".join(c for c in stem if c.isdigit())
     return f"{entry['label']}-{int(number) // 1000}" if len(number) > 4 else stem
-
-
-def _without_bars(image: Pixels, mask: Mask) -> tuple[Pixels, Mask]:
-    """Return the rows that are not one plain colour: letterbox bars would pass for the background."""
-    rows = image.std(axis=1).max(axis=1) > 3
-    return image[rows], mask[rows]

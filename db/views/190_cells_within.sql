@@ -1,0 +1,25 @@
+-- The cells of one place of a slide. Batches know the box around their cells, so that only those are read that meet the
+-- place; batches written before they knew are read whole. The fixed search path also keeps the function from being
+-- dissolved in a query, where a reader's own function could see rows before the rules of rows have sorted them out.
+CREATE FUNCTION report.cells_within(
+  of_run bigint, left_l0 double precision, top_l0 double precision, right_l0 double precision, bottom_l0 double precision
+)
+RETURNS TABLE (run_id bigint, batch_no integer, cell_no integer, x_l0 double precision, y_l0 double precision,
+               cell_class text, abstained boolean, probability real)
+LANGUAGE sql STABLE SET search_path = report, pg_temp
+BEGIN ATOMIC
+  SELECT cell.run_id, cell.batch_no, cell.cell_no, cell.x_l0, cell.y_l0, cell.cell_class, cell.abstained,
+         (SELECT max(p) FROM unnest(cell.probabilities) AS p)
+    FROM public.run
+    JOIN public.batch ON batch.run_id = run.id
+    JOIN public.cell ON cell.run_id = batch.run_id AND cell.batch_no = batch.no
+   WHERE run.id = of_run AND run.state = 'done'
+     AND (batch.x_min_l0 IS NULL OR batch.x_min_l0 < right_l0 AND batch.x_max_l0 >= left_l0
+                                AND batch.y_min_l0 < bottom_l0 AND batch.y_max_l0 >= top_l0)
+     AND cell.x_l0 >= left_l0 AND cell.x_l0 < right_l0 AND cell.y_l0 >= top_l0 AND cell.y_l0 < bottom_l0
+   ORDER BY cell.batch_no, cell.cell_no;
+END;
+
+COMMENT ON FUNCTION report.cells_within IS
+  'Cells of a finished reading whose centroid lies in a box of level-0 pixels, its left and upper edge included. '
+  'Research use only, not for diagnostic procedures.';

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import chi2_contingency
+
+from db.records import CellClass, Measured, SlideTally, Specimen, SpecimenTally
+from worker.counting.dispersion import between_areas, between_slides, design_effect
+
+BLAST = CellClass.LYMPHOBLAST
+
+
+def slide(no: int, blasts: int, others: int, *, areas: tuple[float, int] | None = None) -> SlideTally:
+    measured = {} if areas is None else {BLAST.value: Measured(areas_chi2=areas[0], areas_df=areas[1])}
+    counts = {"lymphoblast": blasts, "neutrophil": others, "smudge": 40 * no}
+    return SlideTally(slide_id=no, counts=counts, abstained=0, measured=measured)
+
+
+def specimen(*slides: SlideTally) -> SpecimenTally:
+    names = {name for one in slides for name in one.counts}
+    return SpecimenTally(
+        specimen=Specimen.MARROW,
+        counts={name: sum(one.counts[name] for one in slides) for name in names},
+        abstained=sum(one.abstained for one in slides),
+        slides_done=len(slides),
+        slides=slides,
+    )
+
+
+def test_slides_are_compared_by_pearsons_chi_square() -> None:
+    blasts, others = [60, 30, 45], [240, 270, 155]
+    found = between_slides(specimen(*(slide(no, *pair) for no, pair in enumerate(zip(blasts, others, strict=True)))))
+    reference = chi2_contingency(np.array([blasts, others]), correction=False)
+    one = next(one for one in found if one.cell_class == BLAST)
+    assert [one.chi2, one.p] == pytest.approx([reference.statistic, reference.pvalue])
+    assert one.df == 2
+    assert {one.cell_class for one in found} == {"lymphoblast", "neutrophil"}  # no smudge cells: they are not counted
+
+
+def test_a_single_slide_or_a_rare_class_is_not_compared() -> None:
+    assert between_slides(specimen(slide(1, 60, 240))) == []
+    assert [one.cell_class for one in between_slides(specimen(slide(1, 0, 300), slide(2, 1, 299)))] == []
+
+
+def test_areas_of_all_slides_are_taken_together() -> None:
+    (one,) = between_areas(specimen(slide(1, 60, 240, areas=(30.0, 10)), slide(2, 60, 240, areas=(20.0, 15))))
+    assert (one.chi2, one.df, one.dispersion) == (50.0, 25, 2.0)
+
+
+def test_only_an_unevenness_that_chance_does_not_explain_takes_cells_away() -> None:
+    even = specimen(slide(1, 60, 240, areas=(10.0, 10)), slide(2, 62, 238))
+    assert design_effect(even, BLAST) == 1.0
+    uneven = specimen(slide(1, 60, 240, areas=(45.0, 15)), slide(2, 62, 238))
+    assert design_effect(uneven, BLAST) == 3.0
+    apart = specimen(slide(1, 20, 280, areas=(45.0, 15)), slide(2, 120, 180))
+    assert design_effect(apart, BLAST) == next(one.dispersion for one in between_slides(apart)) > 3

@@ -1,0 +1,139 @@
+"""What a report says of a case: found by its words, as a reader would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from db.cases import Case
+from db.records import Specimen
+from tests.support.cases import ALL_LIKE, MM_LIKE, NORMAL, case, cell, with_evidence
+from worker.outputs.report import finding
+from worker.outputs.report.content import Content
+from worker.outputs.report.page import Looked, content_of
+from worker.outputs.report.sample import seen
+
+
+def content(of: Case) -> Content:
+    counts = [("lymphoblast", 30), ("neutrophil", 10)], [("lymphoblast", 12), ("neutrophil", 28)]
+    looked = []
+    for no, (slide, parts) in enumerate(zip(of.read, counts, strict=True), start=1):
+        names = [name for name, number in parts for _ in range(number)]
+        cells = seen([cell(i, name, run_id=no) for i, name in enumerate(names)], {}, otherwise=3)
+        looked.append(Looked(slide=slide, name=f"Slide {no}", cells=cells))
+    return content_of(of, finding.deciding(of), looked, {})
+
+
+@pytest.mark.parametrize(
+    ("counts", "tone", "headline", "sentence"),
+    [
+        (ALL_LIKE, "disease", "acute lymphoblastic leukaemia", "Lymphoblasts are 55.9\u202f% of the cells counted"),
+        (MM_LIKE, "disease", "multiple myeloma", "Plasma cells are 29.8\u202f% of the cells counted in marrow"),
+        (NORMAL, "clear", "No evidence of ALL or MM", "lies below the threshold of 10\u202f% for MM"),
+        ({"lymphoblast": 130, "neutrophil": 530}, "doubt", "Indeterminate", "holds the threshold of 20\u202f% for ALL"),
+        ({"neutrophil": 100}, "open", "Insufficient", "104 cells counted in marrow specimen, the rule needs 500"),
+    ],
+)  # fmt: skip
+def test_the_finding_is_said_first_and_in_plain_words(
+    counts: dict[str, int], tone: str, headline: str, sentence: str
+) -> None:
+    page = content(case(counts))
+    assert (page.tone, headline in page.headline) == (tone, True)
+    assert sentence in " ".join(page.plain)
+    assert page.next_step
+
+
+def test_a_slide_that_could_not_be_read_is_named_with_its_remedy() -> None:
+    page = content(case(quarantined=1))
+    assert page.headline == "Incomplete: not every slide has been read"
+    assert "so far say: consistent with ALL" in page.plain[0]
+    (waiting,) = page.open_slides
+    assert (waiting.name, waiting.reason, waiting.remedy) == ("3.svs", "its tiles <are torn>", "Scan it again.")
+
+
+def test_no_finding_claims_what_the_rule_did_not_judge() -> None:
+    page = content(case(NORMAL, specimen=Specimen.BLOOD))
+    assert page.headline == "No evidence of ALL in the counted cells"
+    assert "Not judged, because the rule has no threshold for it here: multiple myeloma." in page.limits
+
+
+def test_the_differential_holds_every_counted_cell_once_and_the_others_apart() -> None:
+    (one,) = content(case()).differentials
+    rows = [row for group in one.groups for row in group.rows]
+    assert sum(int(row.count) for row in rows) == 687
+    assert sum(float(group.share.split("\u202f")[0]) for group in one.groups) == pytest.approx(100, abs=0.3)
+    assert [(fact.name, fact.value) for fact in one.outside] == [("Smudge cells", "9")]
+    blasts = next(row for row in rows if row.name == "Lymphoblasts")
+    assert blasts.bar is not None
+    assert (blasts.bar.threshold, blasts.decides) == (0.2, True)
+    assert blasts.bar.share.low < 384 / 687 < blasts.bar.share.high <= blasts.bar.axis
+
+
+def test_a_share_that_was_judged_is_shown_as_it_was_judged() -> None:
+    judged = {"lymphoblast": {"value": 0.5, "ci_low": 0.3, "ci_high": 0.7}}
+    (one,) = content(with_evidence(case(), specimen={"shares": judged})).differentials
+    assert [row.interval for group in one.groups for row in group.rows if row.name == "Lymphoblasts"] == [
+        "30.0\u2060\u2013\u206070.0\u202f%"
+    ]
+
+
+def test_smears_stand_beside_each_other_with_their_own_cells() -> None:
+    tested = [{"cell_class": "lymphoblast", "chi2": 16.2, "df": 1, "p": 0.0001, "dispersion": 4.0}]
+    first = content(with_evidence(case(), specimen={"between_slides": tested})).comparisons[0]
+    assert (first.name, [share.cells for share in first.shares]) == ("Lymphoblasts", ["30 of 40", "12 of 40"])
+    assert first.note == "more apart than chance explains (p < 0.001)"
+    assert content(case()).comparisons[0].note == ""
+
+
+MORE: dict[str, Any] = {
+    "more_cells": 800,
+    "fuzzy": {
+        "ALL": {
+            "system": "fuzzy-1",
+            "inputs": {"lymphoblast_share": 0.5, "lymphoblast_nc_ratio": None},
+            "rules": [{"rule": "weak", "strength": 0.1}, {"rule": "strong", "strength": 0.9}],
+            "score": 0.91,
+        }
+    },
+    "specimen": {
+        "m_e_ratio": {"value": 3.4, "ci_low": 2.5, "ci_high": 4.6},
+        "smudge_per_100": 1.3,
+        "lineages": {"myeloid": 0.24},
+        "adequacy": {"index": 0.2, "adequate": False, "reason": "diluted with blood"},
+        "between_areas": [{"cell_class": "lymphoblast", "chi2": 30.0, "df": 3, "p": 0.001, "dispersion": 3.0}],
+    },
+}
+
+
+def test_further_evidence_is_shown_where_there_is_any() -> None:
+    page = content(with_evidence(case(), **MORE))
+    facts = {fact.name: (fact.value, fact.note) for fact in page.differentials[0].facts}
+    assert facts["Myeloid to erythroid (M:E)"] == ("3.4 : 1", "2.5\u2060\u2013\u20604.6")
+    assert facts["Sample"] == ("doubtful", "diluted with blood")
+    assert facts["Smudge cells"][0] == "1.3"
+    assert "800 more counted cells" in page.next_step
+    (view,) = page.fuzzy
+    assert (view.score, [rule.value for rule in view.rules]) == ("0.91", ["strong", "weak"])
+    assert [fact.value for fact in page.certainty] == ["800 more cells", "unevenly spread"]
+
+
+def test_evidence_of_an_older_verdict_leaves_those_parts_out() -> None:
+    page = content(case())
+    assert (page.fuzzy, page.certainty, page.corrections, page.differentials[0].facts) == ((), (), (), ())
+    assert "more counted cells" not in page.next_step
+
+
+def test_a_verdict_without_evidence_still_has_a_report() -> None:
+    page = content(replace(case(), evidence={}))
+    assert (page.criteria, page.differentials, page.comparisons) == ((), (), ())
+    assert page.headline == "Consistent with acute lymphoblastic leukaemia (ALL)"
+
+
+def test_versions_and_slides_can_be_traced() -> None:
+    page = content(case())
+    said = {fact.name: fact.value for fact in page.provenance}
+    assert (said["Model"], said["Weights"], said["Rule"]) == ("m1", "a" * 64, case().report.rule)
+    assert [(fact.name, fact.value) for fact in page.files] == [("1.svs", "1" * 64), ("2.svs", "2" * 64)]
+    assert [fact.value for fact in page.of_model] == ["It has seen little.", "Non-commercial."]

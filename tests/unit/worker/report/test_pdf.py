@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from tests.support.cases import AT, case, with_evidence
+from tests.support.report_pages import report_page
+from tests.unit.worker.report.test_content import MORE
+from worker.outputs.report.pdf import typeset
+
+
+def words_of(document: bytes) -> str:
+    """Return what the pages say, without spaces: where lines end differs from the page's."""
+    text = " ".join(page.extract_text() for page in PdfReader(BytesIO(document)).pages)
+    return re.sub(r"[\s\u2060\u202f-]+", "", text)
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"[\s\u2060\u202f-]+", "", text)
+
+
+def alts_of(node: Any) -> Iterator[str]:
+    """Yield the words that stand for pictures in a document's structure."""
+    node = node.get_object()
+    for child in node if isinstance(node, list) else [node.get("/K")] if isinstance(node, dict) else []:
+        if child is not None:
+            yield from alts_of(child)
+    if isinstance(node, dict) and node.get("/S") == "/Figure":
+        yield str(node["/Alt"])
+
+
+@pytest.fixture(scope="module")
+def document() -> bytes:
+    return typeset(report_page(with_evidence(case(quarantined=1), **MORE)), at=AT)
+
+
+def test_paper_says_what_the_page_says(document: bytes) -> None:
+    content = report_page(with_evidence(case(quarantined=1), **MORE))
+    said = words_of(document)
+    rows = [row for one in content.differentials for group in one.groups for row in group.rows]
+    expected = [
+        content.headline,
+        *content.plain,
+        content.next_step,
+        content.reason,
+        *(f"{row.name}{row.count}{row.share}" for row in rows),
+        *(one.remedy for one in content.open_slides),
+        *(f"{one.share}" for one in content.criteria),
+        *(share.text for one in content.comparisons for share in one.shares),
+        *(rule.value for one in content.fuzzy for rule in one.rules),
+        *(fact.value for fact in (*content.provenance, *content.files, *content.of_model)),
+        *content.limits,
+    ]
+    assert [text for text in expected if squeezed(text) not in said] == []
+
+
+def test_every_page_carries_the_notice(document: bytes) -> None:
+    pages = PdfReader(BytesIO(document)).pages
+    assert len(pages) > 1
+    assert all("Research use only, not for diagnostic procedures" in page.extract_text() for page in pages)
+
+
+def test_it_can_be_read_aloud_and_shows_every_picture(document: bytes) -> None:
+    read = PdfReader(BytesIO(document))
+    assert read.metadata is not None
+    assert read.metadata.title == "Smear report: P-1"
+    assert b"pdfuaid" in document
+    content = report_page(with_evidence(case(quarantined=1), **MORE))
+    shown = [cell.picture for group in content.gallery for cell in group.cells]
+    shown += [one.picture for one in content.slides if one.picture]
+    assert sorted(alts_of(read.root_object["/StructTreeRoot"])) == sorted(one.alt for one in shown)
+
+
+def test_the_same_content_makes_the_same_bytes() -> None:
+    assert typeset(report_page(case()), at=AT) == typeset(report_page(case()), at=AT)
+
+
+def test_nothing_that_a_lab_writes_becomes_markup() -> None:
+    hostile = '#panic("x") *bold* $x$ @ref <label> \\ #include "/etc/passwd"'
+    fuzzy = {"ALL": {"system": hostile, "inputs": {hostile: 1.0}, "rules": [{"rule": hostile, "strength": 1}]}}
+    said = words_of(typeset(report_page(with_evidence(case(patient=hostile), fuzzy=fuzzy)), at=AT))
+    assert said.count(squeezed(hostile)) >= 3

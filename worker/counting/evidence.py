@@ -1,0 +1,117 @@
+"""Why a finding is what it is: everything that a verdict's evidence holds, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from db.records import Share, SlideTally, SpecimenTally, Stop, Tally
+from worker.correction import CORRECTED, NOT_CORRECTED, beside
+from worker.counting.adequacy import adequacy
+from worker.counting.differential import lineages, m_e_ratio, smudge_per_100
+from worker.counting.dispersion import Spread, between_areas, between_slides
+from worker.counting.intervals import counted
+from worker.counting.judging import Judged
+from worker.counting.looks import error_of
+from worker.counting.shares import SHOWN, share, shares
+from worker.fuzzy.patients import assess
+from worker.rules import RuleSet
+
+_USUAL_INDEX = 0.20
+"""Held against the marrow index where the rule asks for none, for the reader alone."""
+
+
+def evidence(
+    tally: Tally, rule: RuleSet, specimens: Sequence[SpecimenTally], judged: Sequence[Judged]
+) -> dict[str, Any]:
+    """Return what the finding rests on; `specimens` in the order of their weight, the first the main one."""
+    return {
+        "rule": {"name": rule.name, "dated": rule.dated.isoformat(), "confidence": rule.confidence},
+        "slides": {
+            "done": tally.slides_done,
+            "open": tally.slides_open,
+            "quarantined": tally.slides_quarantined,
+        },
+        "specimens": [_specimen(one, rule) for one in specimens],
+        "criteria": [_criterion(one) for one in judged],
+        "lineage": "not established",
+        "clonality": "not established",
+        "classifier_errors": NOT_CORRECTED if tally.confusion is None else CORRECTED,
+        "corrected_shares": [
+            one
+            for s in specimens
+            if tally.confusion is not None
+            for one in beside(s, {c: share(s, c, rule) for c in SHOWN}, tally.confusion, rule.confidence)
+        ],
+        "counting": [_counting(one.slide_id, one.stop) for s in specimens for one in s.slides if one.stop],
+        "fuzzy": assess(specimens[0]) if specimens else {},
+        "use": "research use only, not for diagnostic procedures",
+    }
+
+
+def _specimen(tally: SpecimenTally, rule: RuleSet) -> dict[str, Any]:
+    least = _USUAL_INDEX if rule.least_marrow_index is None else rule.least_marrow_index
+    marrow = adequacy(tally, least)
+    return {
+        "specimen": tally.specimen.value,
+        "cells": counted(tally),
+        "min_cells": rule.min_cells[tally.specimen],
+        "abstained": tally.abstained,
+        "counts": dict(sorted(tally.counts.items())),
+        "slides_done": tally.slides_done,
+        "shares": {name.value: _interval(one) for name, one in shares(tally, rule).items()},
+        "lineages": lineages(tally),
+        "m_e_ratio": m_e_ratio(tally, error_of(tally, rule)),
+        "smudge_per_100": smudge_per_100(tally),
+        "between_slides": [_spread(one) for one in between_slides(tally)],
+        "between_areas": [_spread(one) for one in between_areas(tally)],
+        "adequacy": marrow and asdict(marrow),
+        "slides": [_slide(one) for one in tally.slides] if len(tally.slides) > 1 else [],
+    }
+
+
+def _interval(one: Share) -> dict[str, float | None]:
+    return {"value": one.value, "ci_low": one.ci_low, "ci_high": one.ci_high}
+
+
+def _spread(one: Spread) -> dict[str, Any]:
+    return asdict(one) | {"p": one.p, "dispersion": one.dispersion}
+
+
+def _slide(one: SlideTally) -> dict[str, Any]:
+    return {
+        "slide_id": one.slide_id,
+        "cells": counted(one),
+        "counts": dict(sorted(one.counts.items())),
+        "abstained": one.abstained,
+    }
+
+
+def _counting(slide_id: int, stop: Stop) -> dict[str, Any]:
+    """Return by which rule's looks a slide was read, which may be one that the lab had before, and where that ended."""
+    return {
+        "slide_id": slide_id,
+        "rule": stop.rule,
+        "look": stop.look,
+        "cells": stop.cells,
+        "batches_read": stop.n_read,
+        "error_share": stop.share,
+        "reason": stop.reason,
+    }
+
+
+def _criterion(judged: Judged) -> dict[str, Any]:
+    criterion = judged.criterion
+    return {
+        "disease": criterion.disease,
+        "specimen": criterion.specimen.value,
+        "cell_class": criterion.cell_class.value,
+        "threshold": criterion.threshold,
+        "positive": judged.positive,
+        "ci_low_none_abstained_positive": judged.ci_low,
+        "ci_high_all_abstained_positive": judged.ci_high,
+        "design_effect": judged.design_effect,
+        "side": judged.side.value,
+        "source": criterion.source,
+    }

@@ -1,0 +1,142 @@
+"""What a finding rests on besides its counts: corrections, fuzzy rules, versions, and the limits of all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import PurePosixPath
+from typing import Any
+
+from db.cases import Case, CaseSlide
+from worker.outputs.report import words
+from worker.outputs.report.content import Correction, Fact, FuzzyView
+
+_RULE_LIMITS = (
+    "Intervals take the called cells for a random sample of the smear, and the calls for right, unless said otherwise.",
+    "Morphology alone establishes neither lineage nor clonality.",
+    "No share here replaces immunophenotyping, genetics or the clinical criteria.",
+)
+_SHOWN_RULES = 6
+
+
+def corrections(case: Case) -> tuple[Correction, ...]:
+    """Return the shares corrected for the model's confusions, where the matrix could serve."""
+    held = (one for one in case.evidence.get("corrected_shares", ()) if one.get("corrected"))
+    return tuple(
+        Correction(
+            name=words.title(words.plural(one["cell_class"])),
+            specimen=one["specimen"],
+            counted=words.percent(one["counted"]["value"]),
+            counted_interval=_span(one["counted"]),
+            corrected=words.percent(one["corrected"]["value"]),
+            corrected_interval=_span(one["corrected"]),
+        )
+        for one in held
+        if one["counted"]["value"] is not None
+    )
+
+
+def correction_note(case: Case) -> str:
+    """Return what the evidence says of the classifier's own errors, as a sentence."""
+    said = str(case.evidence.get("classifier_errors", ""))
+    return f"{words.title(said)}." if said and corrections(case) else ""
+
+
+def certainty(case: Case) -> tuple[Fact, ...]:
+    """Return what else bears on the intervals."""
+    made = []
+    if more := case.evidence.get("more_cells"):
+        made.append(Fact(name="Count on", value=f"{words.count(more)} more cells", note="would be likely to decide"))
+    for one in case.evidence.get("specimens", ()):
+        for area in one.get("between_areas", ()):
+            if area.get("p") is not None and area["p"] < 0.05:
+                name = f"{words.title(words.plural(area['cell_class']))} in {one['specimen']}"
+                note = f"some areas hold more of them than chance explains ({words.p_value(area['p'])})"
+                made.append(Fact(name=name, value="unevenly spread", note=note))
+    return tuple(made)
+
+
+def fuzzy(case: Case) -> tuple[FuzzyView, ...]:
+    """Return what the fuzzy systems make of the cells, the rules that fired the strongest first."""
+    held: Mapping[str, Any] = case.evidence.get("fuzzy") or {}
+    return tuple(_fuzzy(disease, one) for disease, one in held.items())
+
+
+def provenance(case: Case) -> tuple[Fact, ...]:
+    """Return the versions and thresholds that made the finding."""
+    rule, model = case.evidence.get("rule", {}), case.model
+    created = f", made {model.created:%Y-%m-%d}" if model.created else ""
+    dated = f"dated {rule['dated']}" if rule.get("dated") else ""
+    sources = dict.fromkeys(f"{one['disease']}: {one['source']}" for one in case.evidence.get("criteria", ()))
+    return (
+        Fact(name="Model", value=case.report.model_version, note=f"{model.arch or ''}{created}".strip(", ")),
+        Fact(name="Weights", value=model.weights_sha256, note="SHA-256"),
+        Fact(name="Rule", value=case.report.rule, note=dated),
+        *(Fact(name="Threshold", value=source) for source in sources),
+        Fact(name="Software", value=f"Marrowline {version('marrowline')}"),
+        Fact(name="Finding of", value=words.moment(case.report.reported_at)),
+    )
+
+
+def files(case: Case) -> tuple[Fact, ...]:
+    """Return the slides that were read, each with the SHA-256 of its bytes."""
+    return tuple(Fact(name=PurePosixPath(one.obj.key).name, value=one.sha256 or "") for one in case.read)
+
+
+def limits(case: Case) -> tuple[str, ...]:
+    """Return what the rule cannot do; what it did not judge is among it."""
+    judged = {one["disease"] for one in case.evidence.get("criteria", ())}
+    missing = [words.DISEASES[one] for one in sorted(words.DISEASES) if one not in judged]
+    unjudged = [f"Not judged, because the rule has no threshold for it here: {', '.join(missing)}."] if missing else []
+    return (*unjudged, *_RULE_LIMITS)
+
+
+def of_model(case: Case) -> tuple[Fact, ...]:
+    """Return what the model's card says of its limits and terms."""
+    said = (("Limits of the model", case.model.limits), ("Terms of its weights", case.model.terms))
+    return tuple(Fact(name=name, value=text) for name, text in said if text)
+
+
+def slide_facts(slide: CaseSlide) -> tuple[Fact, ...]:
+    """Return what is known of a slide that was read."""
+    area = sum(one.mm2 for one in slide.areas)
+    made = [
+        Fact(name="File", value=PurePosixPath(slide.obj.key).name),
+        Fact(name="Specimen", value=slide.specimen),
+        Fact(name="Cells found", value=words.count(slide.cells or 0)),
+        Fact(name="Area counted", value=f"{area:.3g} mm²", note=_counted_share(slide)),
+    ]
+    if slide.mpp_um is not None:
+        made.append(Fact(name="Scale", value=f"{slide.mpp_um:.3g} µm/px", note=slide.mpp_source or ""))
+    if slide.stain:
+        made.append(Fact(name="Stain", value=slide.stain))
+    if slide.taken_at:
+        made.append(Fact(name="Taken", value=words.moment(slide.taken_at)))
+    return tuple(made)
+
+
+def _counted_share(slide: CaseSlide) -> str:
+    share = slide.area_shares.get("countable")
+    return f"{words.percent(share)} of the slide" if share is not None else ""
+
+
+def _span(stored: Mapping[str, Any]) -> str:
+    return words.span(stored["ci_low"], stored["ci_high"])
+
+
+def _fuzzy(disease: str, stored: Mapping[str, Any]) -> FuzzyView:
+    fired = sorted(stored.get("rules", ()), key=lambda one: -float(one["strength"]))
+    return FuzzyView(
+        disease=disease,
+        system=stored.get("system", ""),
+        score=f"{stored['score']:.2f}" if stored.get("score") is not None else "\u2013",
+        inputs=tuple(Fact(name=name.replace("_", " "), value=_number(of)) for name, of in stored["inputs"].items()),
+        rules=tuple(
+            Fact(name=f"{one['strength']:.2f}", value=one["rule"], note=one.get("why", ""))
+            for one in fired[:_SHOWN_RULES]
+        ),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "\u2013" if value is None else f"{value:.3g}"

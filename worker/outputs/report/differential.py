@@ -1,0 +1,175 @@
+"""The differential of each specimen, and how much its slides agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from db.cases import Case
+from db.records import NOT_COUNTED
+from worker.outputs.report import words
+from worker.outputs.report.content import Comparison, Differential, Fact, Group, Interval, Row, SlideShare
+from worker.outputs.report.pictures import css_colour
+from worker.outputs.report.sample import NOT_CALLED, SeenRun
+from worker.outputs.report.shares import axis_for, bar, confidence, exact, share_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenSlide:
+    """A slide's name on the page, what was smeared on it, and its cells."""
+
+    name: str
+    specimen: str
+    cells: SeenRun
+
+
+def differentials(case: Case, deciding: Sequence[str]) -> tuple[Differential, ...]:
+    """Return the differential of each specimen that has counted cells."""
+    level = confidence(case.evidence)
+    found = [one for one in case.evidence.get("specimens", ()) if one["cells"]]
+    return tuple(_differential(one, _thresholds(case, one["specimen"]), deciding, level) for one in found)
+
+
+def comparisons(case: Case, slides: Sequence[SeenSlide], deciding: Sequence[str]) -> tuple[Comparison, ...]:
+    """Return each class on each slide of the specimens that have two slides or more, the deciding ones first."""
+    level = confidence(case.evidence)
+    made: list[Comparison] = []
+    for specimen in case.evidence.get("specimens", ()):
+        of_it = [one for one in slides if one.specimen == specimen["specimen"] and one.cells.counted]
+        if len(of_it) < 2:
+            continue
+        names = [one.value for one in words.ORDER if one not in NOT_COUNTED and specimen["counts"].get(one.value)]
+        ordered = [*(one for one in deciding if one in names), *(one for one in names if one not in deciding)]
+        thresholds = _thresholds(case, specimen["specimen"])
+        made += [_comparison(name, of_it, specimen, thresholds, level) for name in ordered]
+    return tuple(made)
+
+
+def _thresholds(case: Case, specimen: str) -> dict[str, float]:
+    of_it = (one for one in case.evidence.get("criteria", ()) if one["specimen"] == specimen)
+    return {one["cell_class"]: one["threshold"] for one in of_it}
+
+
+def _differential(
+    specimen: Mapping[str, Any], thresholds: Mapping[str, float], deciding: Sequence[str], level: float
+) -> Differential:
+    counted = [one for one in words.ORDER if one not in NOT_COUNTED]
+    shares = {one.value: share_of(specimen, one.value, level) for one in counted}
+    axis = axis_for(shares.values(), thresholds.values())
+
+    def row(name: str) -> Row | None:
+        share, called = shares[name], specimen["counts"].get(name, 0)
+        if share is None or not (called or name in deciding):
+            return None
+        return _row(name, called, share, thresholds.get(name), axis)
+
+    groups = ((name, [one for one in map(row, classes) if one]) for name, classes in words.LINEAGES.items())
+    of_groups = {
+        name: sum(specimen["counts"].get(one, 0) for one in classes) for name, classes in words.LINEAGES.items()
+    }
+    listed = [
+        Group(name=name, share=words.percent(of_groups[name] / specimen["cells"]), rows=tuple(rows))
+        for name, rows in groups
+        if rows
+    ]
+    return Differential(
+        specimen=specimen["specimen"],
+        cells=words.count(specimen["cells"]),
+        least=words.count(specimen["min_cells"]),
+        axis=words.threshold(axis),
+        groups=(*listed, *_not_called(specimen, axis, level)),
+        outside=_outside(specimen),
+        facts=_facts(specimen),
+    )
+
+
+def _row(name: str, called: int, share: Interval, threshold: float | None, axis: float) -> Row:
+    title, colour = words.title(words.plural(name)), css_colour(name)
+    return Row(
+        name=title,
+        colour=colour,
+        count=words.count(called),
+        share=words.percent(share.value),
+        interval=words.span(share.low, share.high),
+        bar=bar(share, axis=axis, threshold=threshold, colour=colour, of=title),
+        decides=threshold is not None,
+    )
+
+
+def _not_called(specimen: Mapping[str, Any], axis: float, level: float) -> tuple[Group, ...]:
+    if not specimen["abstained"]:
+        return ()
+    share = exact(specimen["abstained"], specimen["cells"], level)
+    row = _row_of_not_called(specimen["abstained"], share, axis if share.high <= axis else None)
+    return (Group(name="Not called by the model", share=row.share, rows=(row,)),)
+
+
+def _row_of_not_called(abstained: int, share: Interval, axis: float | None) -> Row:
+    name, colour = "In doubt, or unlike any class", css_colour(NOT_CALLED)
+    return Row(
+        name=name,
+        colour=colour,
+        count=words.count(abstained),
+        share=words.percent(share.value),
+        interval=words.span(share.low, share.high),
+        bar=None if axis is None else bar(share, axis=axis, threshold=None, colour=colour, of=name),
+        decides=False,
+    )
+
+
+def _outside(specimen: Mapping[str, Any]) -> tuple[Fact, ...]:
+    counts = ((one, specimen["counts"].get(one.value, 0)) for one in words.ORDER if one in NOT_COUNTED)
+    return tuple(Fact(name=words.title(words.plural(one)), value=words.count(n)) for one, n in counts if n)
+
+
+def _facts(specimen: Mapping[str, Any]) -> tuple[Fact, ...]:
+    made = []
+    if ratio := specimen.get("m_e_ratio"):
+        note = f"{ratio['ci_low']:.1f}{words.TO}{ratio['ci_high']:.1f}"
+        made.append(Fact(name="Myeloid to erythroid (M:E)", value=f"{ratio['value']:.1f} : 1", note=note))
+    if (smudge := specimen.get("smudge_per_100")) is not None:
+        made.append(Fact(name="Smudge cells", value=f"{smudge:.1f}", note="to 100 counted cells, outside the shares"))
+    for name, share in specimen.get("lineages", {}).items():
+        if isinstance(share, int | float):
+            made.append(Fact(name=f"All {name.replace('_', ' ')} cells", value=words.percent(share)))
+    if adequacy := specimen.get("adequacy"):
+        value = "adequate" if adequacy["adequate"] else "doubtful"
+        made.append(Fact(name="Sample", value=value, note=adequacy.get("reason") or ""))
+    return tuple(made)
+
+
+def _comparison(
+    name: str, slides: Sequence[SeenSlide], specimen: Mapping[str, Any], thresholds: Mapping[str, float], level: float
+) -> Comparison:
+    shares = [exact(one.cells.counts[name], one.cells.counted, level) for one in slides]
+    threshold, colour = thresholds.get(name), css_colour(name)
+    axis = axis_for(shares, [threshold])
+    return Comparison(
+        name=words.title(words.plural(name)),
+        specimen=specimen["specimen"],
+        colour=colour,
+        shares=tuple(
+            SlideShare(
+                slide=one.name,
+                cells=f"{words.count(one.cells.counts[name])} of {words.count(one.cells.counted)}",
+                text=f"{words.percent(share.value)} ({words.span(share.low, share.high)})",
+                bar=None
+                if threshold is None
+                else bar(share, axis=axis, threshold=threshold, colour=colour, of=f"{words.plural(name)}, {one.name}"),
+            )
+            for one, share in zip(slides, shares, strict=True)
+        ),
+        note=_between(specimen, name, level),
+    )
+
+
+def _between(specimen: Mapping[str, Any], name: str, level: float) -> str:
+    """Return whether the slides differ by more than chance, where that was tested."""
+    tested = next((one for one in specimen.get("between_slides", ()) if one["cell_class"] == name), None)
+    if tested is None or tested.get("p") is None:
+        return ""
+    differ = tested["p"] < 1 - level
+    return (
+        f"{'more apart than chance explains' if differ else 'no more apart than chance'} ({words.p_value(tested['p'])})"
+    )

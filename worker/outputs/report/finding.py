@@ -1,0 +1,189 @@
+"""The finding and its reason: in plain words first, then by the rule's criteria one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from db.cases import Case
+from db.records import Finding
+from worker.outputs.report import words
+from worker.outputs.report.content import Criterion, Fact, Interval, Open
+from worker.outputs.report.pictures import css_colour
+from worker.outputs.report.shares import axis_for, bar
+
+_TONES: Mapping[Finding, str] = {
+    Finding.CONSISTENT_WITH_ALL: "disease",
+    Finding.CONSISTENT_WITH_MM: "disease",
+    Finding.NO_EVIDENCE: "clear",
+    Finding.INDETERMINATE: "doubt",
+    Finding.INSUFFICIENT: "open",
+    Finding.INCOMPLETE: "open",
+}
+_HEADLINES: Mapping[Finding, str] = {
+    Finding.CONSISTENT_WITH_ALL: "Consistent with acute lymphoblastic leukaemia (ALL)",
+    Finding.CONSISTENT_WITH_MM: "Consistent with multiple myeloma (MM)",
+    Finding.INDETERMINATE: "Indeterminate: the count does not decide",
+    Finding.INSUFFICIENT: "Insufficient: too few cells to judge",
+    Finding.INCOMPLETE: "Incomplete: not every slide has been read",
+}
+_NEXT: Mapping[Finding, str] = {
+    Finding.CONSISTENT_WITH_ALL: "Morphology establishes neither lineage nor clonality: immunophenotyping and "
+    "genetics have to, before anything is concluded.",
+    Finding.CONSISTENT_WITH_MM: "Morphology does not establish that these plasma cells are clonal, and the CRAB and "
+    "SLiM criteria are not judged here: a raised share alone can also be reactive.",
+    Finding.NO_EVIDENCE: "This does not exclude either disease: patchy infiltration, a sample diluted with blood and "
+    "small clones can all stay below a threshold.",
+    Finding.INDETERMINATE: "Look at the cells below, and add smears of the same specimen where there are any.",
+    Finding.INSUFFICIENT: "Add smears of the same specimen, or scan a larger part of these.",
+    Finding.INCOMPLETE: "The finding follows by itself when each slide below has been read or withdrawn.",
+}
+_SIDES = {
+    "above": ("lies above", "reached"),
+    "below": ("lies below", "not reached"),
+    "straddles": ("holds", "undecided"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What stands at the head of a report."""
+
+    tone: str
+    headline: str
+    plain: tuple[str, ...]
+    next_step: str
+
+
+def told(case: Case, found: Sequence[Criterion]) -> Told:
+    """Return the finding in plain words; `found` are its criteria."""
+    finding = Finding(case.report.finding)
+    return Told(
+        tone=_TONES[finding],
+        headline=_HEADLINES.get(finding) or _nothing_found(found),
+        plain=(*_first_words(case, finding), *(_sentence(one) for one in found)),
+        next_step=" ".join(filter(None, [_more_cells(case), _NEXT[finding]])),
+    )
+
+
+def criteria(case: Case) -> tuple[Criterion, ...]:
+    """Return what the rule judged, with a common axis for all bars."""
+    by_specimen = {one["specimen"]: one for one in case.evidence.get("specimens", ())}
+    stored = [one for one in case.evidence.get("criteria", ()) if one["specimen"] in by_specimen]
+    shares = [_share(one, by_specimen[one["specimen"]]) for one in stored]
+    axis = axis_for(shares, [one["threshold"] for one in stored])
+    return tuple(
+        _criterion(case, one, by_specimen[one["specimen"]], share, axis)
+        for one, share in zip(stored, shares, strict=True)
+    )
+
+
+def deciding(case: Case) -> tuple[str, ...]:
+    """Return the classes that the rule judges, or those whose shares are reported where it judged none."""
+    judged = [one["cell_class"] for one in case.evidence.get("criteria", ())]
+    return tuple(dict.fromkeys(judged or case.report.shares))
+
+
+def key_facts(case: Case) -> tuple[Fact, ...]:
+    """Return the figures that are looked for first."""
+    report = case.report
+    slides = report.slides_done + report.slides_open + report.slides_quarantined
+    shares = [
+        Fact(
+            name=words.title(words.plural(name)),
+            value=words.percent(share.value),
+            note=f"{words.span(share.ci_low, share.ci_high)}{_against(share.threshold)}",
+        )
+        for name, share in report.shares.items()
+        if share.value is not None
+    ]
+    main = next(iter(case.evidence.get("specimens", ())), None)
+    note = f"{words.number_of(main['abstained'], 'cell')} not called" if main else ""
+    return (
+        *shares,
+        Fact(name="Cells counted", value=words.count(report.cells), note=note),
+        Fact(name="Slides read", value=f"{report.slides_done} of {slides}", note=_open_words(case)),
+    )
+
+
+def open_slides(case: Case) -> tuple[Open, ...]:
+    """Return the slides that the finding waits for, with what to do about each."""
+    return tuple(
+        Open(
+            name=PurePosixPath(one.obj.key).name,
+            state=one.state,
+            reason=one.reason or "it is waiting for a worker, or being read",
+            remedy=one.remedy or "",
+        )
+        for one in case.slides
+        if one.state not in ("done", "cancelled")
+    )
+
+
+def _criterion(
+    case: Case, stored: Mapping[str, Any], specimen: Mapping[str, Any], share: Interval, axis: float
+) -> Criterion:
+    name = words.plural(stored["cell_class"])
+    above = case.report.shares.get(stored["cell_class"])
+    known = above is not None and above.p_above is not None and above.threshold == stored["threshold"]
+    return Criterion(
+        name=name,
+        disease=stored["disease"],
+        specimen=stored["specimen"],
+        counted=f"{words.count(stored['positive'])} of {words.count(specimen['cells'])}",
+        share=words.percent(share.value),
+        interval=words.span(share.low, share.high),
+        threshold=words.threshold(stored["threshold"]),
+        side=stored["side"],
+        verdict=_SIDES[stored["side"]][1],
+        chance=words.chance(above.p_above) if known and above is not None and above.p_above is not None else "",
+        source=stored["source"],
+        bar=bar(
+            share, axis=axis, threshold=stored["threshold"], colour=css_colour(stored["cell_class"]), of=name
+        ),
+    )  # fmt: skip
+
+
+def _share(stored: Mapping[str, Any], specimen: Mapping[str, Any]) -> Interval:
+    low, high = stored["ci_low_none_abstained_positive"], stored["ci_high_all_abstained_positive"]
+    return Interval(value=stored["positive"] / max(1, specimen["cells"]), low=low, high=high)
+
+
+def _sentence(one: Criterion) -> str:
+    lies, _ = _SIDES[one.side]
+    return (
+        f"{words.title(one.name)} are {one.share} of the cells counted in {one.specimen} ({one.counted}). Their "
+        f"interval, {one.interval}, {lies} the threshold of {one.threshold} for {one.disease}."
+    )
+
+
+def _first_words(case: Case, finding: Finding) -> list[str]:
+    """Return what has to be said before the criteria, of findings that do not follow from them alone."""
+    if finding is Finding.INCOMPLETE:
+        so_far = str(case.evidence.get("finding_so_far", "")).replace("_", " ")
+        return [f"{_open_words(case)}.{f' The slides read so far say: {so_far}.' if so_far else ''}"]
+    return [f"{words.title(case.report.reason)}."] if finding in (Finding.INSUFFICIENT, Finding.INDETERMINATE) else []
+
+
+def _nothing_found(found: Sequence[Criterion]) -> str:
+    return f"No evidence of {' or '.join(sorted({one.disease for one in found})) or 'disease'} in the counted cells"
+
+
+def _more_cells(case: Case) -> str:
+    more = case.evidence.get("more_cells")
+    return f"About {words.count(more)} more counted cells would be likely to decide it." if more else ""
+
+
+def _open_words(case: Case) -> str:
+    report = case.report
+    parts = [
+        f"{words.number_of(report.slides_open, 'slide')} still to be read" if report.slides_open else "",
+        f"{words.number_of(report.slides_quarantined, 'slide')} in quarantine" if report.slides_quarantined else "",
+    ]
+    return " and ".join(filter(None, parts))
+
+
+def _against(threshold: float | None) -> str:
+    return f", threshold {words.threshold(threshold)}" if threshold is not None else ""
