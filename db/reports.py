@@ -127,6 +127,7 @@ class CellReport:
     features: Mapping[str, float] | None
     outline_l0: list[int] | None
     shown: bool
+    corrected_class: str | None  # as a person left it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +179,7 @@ def patients(
 ) -> list[PatientReport]:
     """Return patients by lab and pseudonym."""
     wanted = {"lab": lab, "patient": patient}
-    found = _read(conn, PatientReport, "patients", wanted, ("lab", "patient"), limit=limit, offset=offset)
+    found = read_view(conn, PatientReport, "patients", wanted, ("lab", "patient"), limit=limit, offset=offset)
     return [replace(one, shares={name: _share(of) for name, of in one.shares.items()}) for one in found]
 
 
@@ -196,7 +197,7 @@ def slides(
     """Return slides by lab, patient, key, and the order in which they came."""
     wanted = {"lab": lab, "patient": patient, "state": state, "key": key, "slide_id": slide_id}
     order = ("lab", "patient", "key", "slide_id")
-    return _read(conn, SlideReport, "slides", wanted, order, limit=limit, offset=offset)
+    return read_view(conn, SlideReport, "slides", wanted, order, limit=limit, offset=offset)
 
 
 def quarantined(
@@ -218,7 +219,7 @@ def runs(
 ) -> list[RunReport]:
     """Return runs, past ones too, in the order in which they were registered."""
     wanted = {"lab": lab, "patient": patient, "state": state, "slide_id": slide_id}
-    return _read(conn, RunReport, "runs", wanted, ("run_id",), limit=limit, offset=offset)
+    return read_view(conn, RunReport, "runs", wanted, ("run_id",), limit=limit, offset=offset)
 
 
 def cells(
@@ -235,18 +236,18 @@ def cells(
     shown = True if run_id is None else None
     wanted = {"lab": lab, "patient": patient, "run_id": run_id, "cell_class": cell_class, "shown": shown}
     order = ("run_id", "batch_no", "cell_no")
-    return _read(conn, CellReport, "cells", wanted, order, limit=limit, offset=offset)
+    return read_view(conn, CellReport, "cells", wanted, order, limit=limit, offset=offset)
 
 
 def model_versions(conn: Connection) -> list[ModelVersionReport]:
     """Return the registered model versions, in the order in which they were registered."""
-    return _read(conn, ModelVersionReport, "model_versions", {}, ("registered_at", "model_version"))
+    return read_view(conn, ModelVersionReport, "model_versions", {}, ("registered_at", "model_version"))
 
 
 def differential(conn: Connection, *, lab: str | None = None, patient: str | None = None) -> list[DifferentialReport]:
     """Return cells per class, as the verdict of the model version shown counts them."""
     order = ("lab", "patient", "specimen", "cell_class")
-    return _read(conn, DifferentialReport, "differential", {"lab": lab, "patient": patient}, order)
+    return read_view(conn, DifferentialReport, "differential", {"lab": lab, "patient": patient}, order)
 
 
 def overview(conn: Connection) -> Overview:
@@ -257,7 +258,7 @@ def overview(conn: Connection) -> Overview:
     return Overview(runs=counts, oldest_waiting_at=oldest)
 
 
-def _read(
+def read_view(
     conn: Connection,
     kind: type[T],
     view: str,
@@ -267,7 +268,7 @@ def _read(
     limit: int | None = None,
     offset: int = 0,
 ) -> list[T]:
-    """Return the rows of a view, whose columns are the fields of `kind`, that equal all that is wanted."""
+    """Return the rows of a view whose columns are the fields of `kind`, a dataclass; wanted None is: anything."""
     shape: Any = kind
     source = table(view, *(column(field.name) for field in fields(shape)), schema="report")
     statement = select(source).where(*(source.c[name] == value for name, value in wanted.items() if value is not None))
