@@ -87,7 +87,7 @@ def _judge(conn: Connection, patient_id: int, model_id: int, rev: int, decide: D
     now = tally(conn, patient_id, model_id)
     found = decide(now)
     key = {"patient_id": patient_id, "model_version_id": model_id}
-    row = key | {"rev": rev, "inputs_digest": digest(now)} | _values(now, found)
+    row = key | {"rev": rev, "inputs_digest": digest(now)} | values_of(now, found)
     statement = insert(verdict).values(row)
     changed = {name: statement.excluded[name] for name in row if name not in key} | {"reported_at": func.now()}
     conn.execute(
@@ -99,7 +99,8 @@ def _judge(conn: Connection, patient_id: int, model_id: int, rev: int, decide: D
     return now.slides_open == 0 and now.slides_quarantined == 0, found
 
 
-def _values(now: Tally, found: Verdict) -> dict[str, Any]:
+def values_of(now: Tally, found: Verdict) -> dict[str, Any]:
+    """Return what is stored of a verdict, by column."""
     return {
         "finding": found.finding.value,
         "reason": found.reason,

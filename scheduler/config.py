@@ -61,6 +61,15 @@ class WebhookSettings(BaseSettings):
     """Requests of one address, on average; four times as many at once."""
 
 
+class ProofSettings(BaseSettings):
+    """What certificates are signed with."""
+
+    model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True)
+
+    signing_key_file: Path | None = None
+    """An Ed25519 key in PEM that only its owner and group may read; unset: no certificate can be signed."""
+
+
 class HomeSettings(BaseSettings):
     """Where the embedded stack keeps everything."""
 

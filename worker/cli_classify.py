@@ -18,8 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from worker.cli_files import expanded, made, printable
-from worker.cli_pictures import QUARANTINED, opened, refusal, refusal_line
-from worker.config import WorkerSettings
+from worker.cli_pictures import QUARANTINED, loaded_model, opened, refusal, refusal_line
 from worker.errors import BadRequestError, BadSlideError
 from worker.geometry import Box
 from worker.outputs.panel import NOTICE
@@ -56,7 +55,7 @@ def classify(
     files = expanded(images)
     _refuse_replacing(out, files)
     made(out.parent)
-    loaded = _model(model, device)
+    loaded = loaded_model(model, device)
     shown = Console(stderr=True)
     crops: dict[Path, NDArray[np.uint8]] = {}
     refused: dict[Path, BadSlideError] = {}
@@ -70,13 +69,6 @@ def classify(
     _say(rows, refused, as_json=as_json)
     if refused:
         raise typer.Exit(QUARANTINED)
-
-
-def _model(name: str | None, device: str) -> Model:
-    from worker.nets.registry import load  # noqa: PLC0415 - loads torch
-
-    settings = WorkerSettings()
-    return load(name or settings.model, settings.models_dir, device)
 
 
 def _crop(image: Path, mpp: float | None, model: Model) -> NDArray[np.uint8]:

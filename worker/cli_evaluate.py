@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from worker.errors import BadRequestError
 from worker.outputs.panel import NOTICE
+
+if TYPE_CHECKING:
+    from worker.training.classification.evaluation.profiles import Profile
 
 _SEED = 20261123
 
@@ -37,33 +41,52 @@ def evaluate(
 
     What is done is kept: the same command goes on where it was stopped.
     """
-    from worker.training.classification.evaluation import profiles, running, systems, tasks  # noqa: PLC0415 - torch
+    from worker.training.classification.evaluation import running, systems, tasks  # noqa: PLC0415 - torch
     from worker.training.classification.evaluation.jobs import Evaluation  # noqa: PLC0415
-    from worker.training.classification.evaluation.outcome import PROTOCOLS  # noqa: PLC0415
 
-    protocols, archs, kind = _names(protocol), _names(arch), profiles.PROFILES.get(profile)
-    if kind is None:
-        raise BadRequestError(f"no profile is called {profile!r}: use {' or '.join(profiles.PROFILES)}")
-    if not protocols:
-        raise BadRequestError(f"--protocol names none: use {', '.join(PROTOCOLS)}")
-    if not archs:
-        raise BadRequestError(f"--arch names none: use {', '.join(systems.SYSTEMS)} or {systems.ALL}")
-    if unknown := sorted(set(protocols) - set(PROTOCOLS)):
-        raise BadRequestError(f"no protocol is called {', '.join(unknown)}: use {', '.join(PROTOCOLS)}")
-    if imagenet is not None and kind.width != 1.0:
-        raise BadRequestError("ImageNet weights fit the full width only: use --profile gpu")
+    kind = _profile(profile, imagenet)
     request = running.Request(
         data=tuple(data),
         whole=Evaluation(out=out, profile=kind, seed=seed, imagenet=imagenet, device=device),
         tasks=tasks.chosen(_names(task)),
-        protocols=tuple(p for p in PROTOCOLS if p in protocols),
-        archs=systems.chosen(archs),
+        protocols=_protocols(_names(protocol)),
+        archs=systems.chosen(_archs(_names(arch))),
         at_once=jobs,
     )
     console = Console(stderr=True)
     with console.status("evaluating"):
         page = running.evaluate(request, console.print)
     typer.echo(f"{page}\n{NOTICE}")
+
+
+def _profile(name: str, imagenet: Path | None) -> Profile:
+    """Return the profile; BadRequestError for another name, and where its networks are not those of ImageNet."""
+    from worker.training.classification.evaluation.profiles import PROFILES  # noqa: PLC0415 - torch
+
+    found = PROFILES.get(name)
+    if found is None:
+        raise BadRequestError(f"no profile is called {name!r}: use {' or '.join(PROFILES)}")
+    if imagenet is not None and found.width != 1.0:
+        raise BadRequestError("ImageNet weights fit the full width only: use --profile gpu")
+    return found
+
+
+def _protocols(names: Sequence[str]) -> tuple[str, ...]:
+    from worker.training.classification.evaluation.outcome import PROTOCOLS  # noqa: PLC0415 - torch
+
+    if not names:
+        raise BadRequestError(f"--protocol names none: use {', '.join(PROTOCOLS)}")
+    if unknown := sorted(set(names) - set(PROTOCOLS)):
+        raise BadRequestError(f"no protocol is called {', '.join(unknown)}: use {', '.join(PROTOCOLS)}")
+    return tuple(p for p in PROTOCOLS if p in names)
+
+
+def _archs(names: Sequence[str]) -> Sequence[str]:
+    from worker.training.classification.evaluation.systems import ALL, SYSTEMS  # noqa: PLC0415 - torch
+
+    if not names:
+        raise BadRequestError(f"--arch names none: use {', '.join(SYSTEMS)} or {ALL}")
+    return names
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -1,19 +1,30 @@
-"""What the commands on pictures share: opening them in the sandbox, and saying why one was refused."""
+"""What the commands on pictures share: the model, opening pictures in the sandbox, saying why one was refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from worker.config import WorkerSettings
 from worker.errors import BadSlideError, ReaderStuckError
 from worker.slides.sandbox.reader import SandboxedReader, open_sandboxed
 from worker.slides.sandbox.spec import Level, SandboxSpec
 
+if TYPE_CHECKING:
+    from worker.nets.registry import Model
+
 QUARANTINED = 3
 """Exit code of a command that finished, but not for every picture."""
+
+
+def loaded_model(name: str | None, device: str) -> Model:
+    """Return the classifier of that name, else the one that the settings name. Raises ModelError."""
+    from worker.nets.registry import load  # noqa: PLC0415 - loads torch
+
+    settings = WorkerSettings()
+    return load(name or settings.model, settings.models_dir, device)
 
 
 @contextmanager

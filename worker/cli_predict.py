@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from worker.cli_files import expanded, made, outputs, printable, write_png
-from worker.cli_pictures import QUARANTINED, opened, refusal_line
-from worker.config import WorkerSettings
+from worker.cli_pictures import QUARANTINED, loaded_model, opened, refusal_line
 from worker.errors import BadSlideError
 from worker.outputs.panel import NOTICE
 from worker.slides.survey import Told
@@ -51,7 +50,7 @@ def predict(
     pictures = outputs(files, out, ".cells.png") if out else [None] * len(files)
     if out:
         made(out)
-    loaded = _model(model, device)
+    loaded = loaded_model(model, device)
     told = Told(declared_mpp_um=mpp, is_smear=smear)
     answers = []
     pairs = list(zip(files, pictures, strict=True))
@@ -64,13 +63,6 @@ def predict(
     typer.echo(printable(json.dumps(document, ensure_ascii=False, indent=1)) if as_json else NOTICE)
     if any(answer["error_code"] for answer in answers):
         raise typer.Exit(QUARANTINED)
-
-
-def _model(name: str | None, device: str) -> Model:
-    from worker.nets.registry import load  # noqa: PLC0415 - loads torch
-
-    settings = WorkerSettings()
-    return load(name or settings.model, settings.models_dir, device)
 
 
 def _one(image: Path, picture: Path | None, model: Model, told: Told) -> dict[str, Any]:

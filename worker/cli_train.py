@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -15,6 +16,10 @@ from worker.errors import BadRequestError
 from worker.nets.card_files import NAME, Files
 from worker.nets.segmenter_cards import CLASSICAL
 from worker.outputs.panel import NOTICE
+
+if TYPE_CHECKING:
+    from worker.training.classification.begin import Begin
+    from worker.training.classification.recipe import Recipe
 
 _HUB = "cache"
 """Stands for torch's own folder of downloaded weights where one is asked for."""
@@ -115,24 +120,16 @@ def classifier(
     kept in NAME.training, and stay there: remove that folder when nothing is to go on from it.
     """
     _check_name(out)
-    from worker.nets.architectures import NETWORKS, channels_of  # noqa: PLC0415 - loads torch
-    from worker.nets.imagenet import IMAGENET_MEAN, IMAGENET_STD, hub_cache  # noqa: PLC0415 - loads torch
-    from worker.training.classification.begin import Begin  # noqa: PLC0415 - loads torch
     from worker.training.classification.fit import Training, train_classifier  # noqa: PLC0415 - loads torch
-    from worker.training.classification.recipe import Recipe  # noqa: PLC0415 - loads torch
 
-    if arch not in NETWORKS:
-        raise BadRequestError(f"no network is called {arch!r}: use one of {', '.join(NETWORKS)}")
-    norm = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD} if imagenet else {}
-    known = hub_cache() if imagenet == _HUB else Path(imagenet) if imagenet else None
     training = Training(
         data=tuple(data),
         out=out,
         work=out.with_suffix(".training"),
         device=device,
         drawn=drawn,
-        begin=Begin(files=tuple(init or ()), imagenet=known),
-        recipe=_recipe(Recipe, recipe, arch=arch, channels=channels_of(arch, width), epochs=epochs, seed=seed, **norm),
+        begin=_begin(init, imagenet),
+        recipe=_classifier_recipe(recipe, arch, width, from_imagenet=bool(imagenet), epochs=epochs, seed=seed),
         turns=turns,
         note=note,
     )
@@ -154,6 +151,27 @@ def card(
 
     state_protocols(weights, evaluation)
     typer.echo(f"{weights.with_suffix('.md')}: now states both protocols\n{NOTICE}")
+
+
+def _begin(init: Sequence[Path] | None, imagenet: str | None) -> Begin:
+    """Return what a classifier begins with: given weights, those of ImageNet, or random ones."""
+    from worker.nets.imagenet import hub_cache  # noqa: PLC0415 - loads torch
+    from worker.training.classification.begin import Begin  # noqa: PLC0415 - loads torch
+
+    known = hub_cache() if imagenet == _HUB else Path(imagenet) if imagenet else None
+    return Begin(files=tuple(init or ()), imagenet=known)
+
+
+def _classifier_recipe(file: Path | None, arch: str, width: float, *, from_imagenet: bool, **given: Any) -> Recipe:
+    """Return the recipe of a network; one that begins with ImageNet's weights sees colours as those did."""
+    from worker.nets.architectures import NETWORKS, channels_of  # noqa: PLC0415 - loads torch
+    from worker.nets.imagenet import IMAGENET_MEAN, IMAGENET_STD  # noqa: PLC0415 - loads torch
+    from worker.training.classification.recipe import Recipe  # noqa: PLC0415 - loads torch
+
+    if arch not in NETWORKS:
+        raise BadRequestError(f"no network is called {arch!r}: use one of {', '.join(NETWORKS)}")
+    norm = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD} if from_imagenet else {}
+    return _recipe(Recipe, file, arch=arch, channels=channels_of(arch, width), **given, **norm)
 
 
 def _say_written(files: Files[Any]) -> None:

@@ -112,7 +112,7 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
     in_order = _tiles_in_order(document, plane, readable)
     document["n_tiles"] = sum(len(batch) for batch in in_order)
     return Plan(
-        digest=hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest(),
+        digest=plan_digest(document),
         n_batches=len(in_order),
         document=document,
         mpp_um=scale.mpp_um,
@@ -125,6 +125,16 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
         stain_profile=profile.named(),
         sha256=sha256,
     )
+
+
+def plane_of(document: Mapping[str, Any]) -> WorkingPlane:
+    """Return the plane that a plan's tiles lie on."""
+    return WorkingPlane(**{**document["plane"], "scale": Scale(**document["plane"]["scale"])})
+
+
+def plan_digest(document: Mapping[str, Any]) -> str:
+    """Return the name of a plan: the SHA-256 of its document, in hex."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def read_slide(
@@ -165,8 +175,7 @@ def _norm_for(model: Model, profile: StainProfile) -> StainNorm:
 
 def _prepare(plan: Plan) -> _Reading:
     document = plan.document
-    plane = WorkingPlane(**{**document["plane"], "scale": Scale(**document["plane"]["scale"])})
-    readable = Readable.from_json(document["readable"])
+    plane, readable = plane_of(document), Readable.from_json(document["readable"])
     return _Reading(
         plane=plane,
         readable=readable,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worker.cells.find import find_cells
 from worker.cells.preprocess import Pixels, crop, rescale
@@ -41,16 +42,24 @@ def crop_of(rgb: Pixels, mpp_um: float, model: Model) -> Pixels:
 def on_glass(rgb: Pixels) -> Pixels:
     """Return a cell that was cut out on black as if on glass and lit like it; any other picture as it is.
 
-    The C-NMC set cuts its cells out so. Training does the same to them.
+    The C-NMC set cuts its cells out so.
     """
-    dark = rgb.max(axis=2) <= _BLACK
+    dark = ~cut_out(rgb)
     border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
-    if border.mean() < _CUT_OUT or dark.all():
-        return rgb
-    brightest = 1.1 * np.percentile(rgb[~dark], 98, axis=0)
-    lit = np.asarray(np.minimum(255, rgb * (_GLASS / np.maximum(1.0, brightest))), np.uint8)
-    lit[dark] = _GLASS
-    return lit
+    return rgb if border.mean() < _CUT_OUT or dark.all() else lit(rgb, ~dark)
+
+
+def cut_out(rgb: Pixels) -> NDArray[np.bool_]:
+    """Return (H, W) what is not black: the cell, where a picture is one that was cut out."""
+    return np.asarray(rgb.max(axis=2) > _BLACK, dtype=np.bool_)
+
+
+def lit(rgb: Pixels, cell: NDArray[np.bool_]) -> Pixels:
+    """Return the picture with the cell lit as if on glass, and glass all about it; some px must be the cell's."""
+    brightest = 1.1 * np.percentile(rgb[cell], 98, axis=0)
+    on_it = np.asarray(np.minimum(255, rgb * (_GLASS / np.maximum(1.0, brightest))), np.uint8)
+    on_it[~cell] = _GLASS
+    return on_it
 
 
 def _middle(image: Pixels, stain: StainFit, model: Model) -> tuple[int, int]:

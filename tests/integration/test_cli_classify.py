@@ -7,22 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
+from tests.support.commands import runner
 from tests.support.models import CLASSES, write_tiny_model
 from worker.cli_classify import classify
 from worker.errors import BadRequestError
 
-APP = typer.Typer()
-APP.command()(classify)
-
-
-def run(*args: object) -> tuple[int, str]:
-    answer = CliRunner().invoke(APP, [str(arg) for arg in args])
-    if answer.exception and not isinstance(answer.exception, SystemExit):
-        raise answer.exception
-    return answer.exit_code, answer.stdout
+run = runner(classify)
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -9,24 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from db.records import CellClass
+from tests.support.commands import drawn_field, runner, write_field
 from tests.support.models import write_tiny_model
 from worker.cli_predict import predict
-from worker.drawing.smear import DrawnSmear, SmearSpec, draw_smear
+from worker.drawing.smear import DrawnSmear
 from worker.errors import BadRequestError, ModelError
 
-APP = typer.Typer()
-APP.command()(predict)
-
-
-def run(*args: object) -> tuple[int, str]:
-    answer = CliRunner().invoke(APP, [str(arg) for arg in args])
-    if answer.exception and not isinstance(answer.exception, SystemExit):
-        raise answer.exception
-    return answer.exit_code, answer.stdout
+run = runner(predict)
 
 
 def told(*args: object) -> tuple[int, Any]:
@@ -36,15 +26,12 @@ def told(*args: object) -> tuple[int, Any]:
 
 @pytest.fixture(scope="module")
 def smear() -> DrawnSmear:
-    composition = {CellClass.NEUTROPHIL: 6, CellClass.LYMPHOCYTE: 6}
-    return draw_smear(SmearSpec(width_px=480, height_px=400, seed=21, composition=composition, touching=0.0))
+    return drawn_field()
 
 
 @pytest.fixture(scope="module")
 def field(smear: DrawnSmear, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("fields") / "drawn.png"
-    cv2.imwrite(str(path), smear.rgb[..., ::-1])
-    return path
+    return write_field(smear, tmp_path_factory.mktemp("fields") / "drawn.png")
 
 
 @pytest.fixture(autouse=True)

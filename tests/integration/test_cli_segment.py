@@ -7,39 +7,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import typer
 from numpy.typing import NDArray
-from typer.testing import CliRunner
 
-from db.records import CellClass
+from tests.support.commands import drawn_field, runner, write_field
 from tests.support.models import write_tiny_segmenter
 from worker import cli_segment
 from worker.cli_segment import Chosen, segment
-from worker.drawing.smear import DrawnSmear, SmearSpec, draw_smear
+from worker.drawing.smear import DrawnSmear
 from worker.errors import BadRequestError
 
-APP = typer.Typer()
-APP.command()(segment)
+run = runner(segment)
 
 
 @pytest.fixture(scope="module")
 def smear() -> DrawnSmear:
-    composition = {CellClass.NEUTROPHIL: 6, CellClass.LYMPHOCYTE: 6}
-    return draw_smear(SmearSpec(width_px=480, height_px=400, seed=21, composition=composition, touching=0.0))
+    return drawn_field()
 
 
 @pytest.fixture(scope="module")
 def field(smear: DrawnSmear, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("fields") / "drawn.png"
-    cv2.imwrite(str(path), smear.rgb[..., ::-1])
-    return path
-
-
-def run(*args: object) -> tuple[int, str]:
-    answer = CliRunner().invoke(APP, [str(arg) for arg in args])
-    if answer.exception and not isinstance(answer.exception, SystemExit):
-        raise answer.exception
-    return answer.exit_code, answer.stdout
+    return write_field(smear, tmp_path_factory.mktemp("fields") / "drawn.png")
 
 
 def mask(path: Path) -> NDArray[np.uint16]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from worker.cells.preprocess import prepare, resized, to_input
-from worker.nets.cards import Colour, Denoise
 from worker.training.augment import centred
-from worker.training.classification.data import CLASSES, CROP_PX, MEAN, STD, CropSet, key
+from worker.training.classification.data import CLASSES, CROP_PX, CropSet, key
+from worker.training.classification.recipe import Recipe
 
 Probabilities = NDArray[np.float32]
 _BATCH = 64
@@ -24,31 +23,19 @@ _JUDGED_UP_TO = 2
 """Labels of more classes than this say too little to call an answer right."""
 
 
-def probabilities(
-    net: nn.Module,
-    crops: CropSet,
-    input_px: int,
-    *,
-    crop_px: int = CROP_PX,
-    temperature: float = 1.0,
-    mean: Sequence[float] = MEAN,
-    std: Sequence[float] = STD,
-    colour: Colour = Colour.RGB,
-    denoise: Denoise = Denoise.NONE,
-    precision: str = "float32",
-) -> Probabilities:
-    """Return (N, K) probabilities of the crops' middle `crop_px`, shown at `input_px`, as inference computes them.
+def probabilities(net: nn.Module, crops: CropSet, recipe: Recipe, *, temperature: float = 1.0) -> Probabilities:
+    """Return (N, K) probabilities of the crops' middles, shown as the recipe says and as inference computes them.
 
-    On the device that the network is on. `precision` "bfloat16" is for watching a training, where speed counts more.
+    On the device that the network is on. Precision "bfloat16" is for watching a training, where speed counts more.
     """
     net.eval()
-    device = next(net.parameters()).device
+    device, quick = next(net.parameters()).device, recipe.precision == "bfloat16"
     parts = [np.empty((0, len(crops.classes)), dtype=np.float32)]
     for start in range(0, len(crops), _BATCH):
-        middles = np.stack([centred(p, crop_px) for p in crops.pixels[start : start + _BATCH]])
-        shown = prepare(resized(middles, input_px), colour=colour, denoise=denoise)
-        values = torch.from_numpy(to_input(shown, mean, std)).to(device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        middles = np.stack([centred(p, recipe.crop_px) for p in crops.pixels[start : start + _BATCH]])
+        shown = prepare(resized(middles, recipe.input_px), colour=recipe.colour, denoise=recipe.denoise)
+        values = torch.from_numpy(to_input(shown, recipe.mean, recipe.std)).to(device)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=quick):
             logits = net(values.contiguous(memory_format=torch.channels_last))
         parts.append(torch.softmax(logits.float() / temperature, dim=1).cpu().numpy())
     return np.concatenate(parts)

@@ -78,17 +78,7 @@ def _epoch(
     train, val = parts
     started = time.monotonic()
     loss = _train_epoch(state, train, recipe, augment)
-    found = probabilities(
-        state.mean_net.module,
-        val,
-        recipe.input_px,
-        crop_px=recipe.crop_px,
-        mean=recipe.mean,
-        std=recipe.std,
-        colour=recipe.colour,
-        denoise=recipe.denoise,
-        precision=recipe.precision,
-    )
+    found = probabilities(state.mean_net.module, val, recipe)
     score = balanced_accuracy(found, val)
     best_before = max((h["score"] for h in state.history), default=0.0)
     state.history.append({"loss": loss, "score": score, "seconds": time.monotonic() - started})

@@ -44,17 +44,7 @@ def seen_turned(net: Classifier, crops: CropSet, recipe: Recipe, turns: int) -> 
     """Return (N, K) the mean of the probabilities of the first `turns` of eight turned and mirrored copies."""
     total = np.zeros((len(crops), len(crops.classes)), dtype=np.float32)
     for turn in range(turns):
-        total += probabilities(
-            net,
-            replace(crops, pixels=turned(crops.pixels, turn)),
-            recipe.input_px,
-            crop_px=recipe.crop_px,
-            mean=recipe.mean,
-            std=recipe.std,
-            colour=recipe.colour,
-            denoise=recipe.denoise,
-            precision=recipe.precision,
-        )
+        total += probabilities(net, replace(crops, pixels=turned(crops.pixels, turn)), recipe)
     return np.asarray(total / turns, dtype=np.float32)
 
 

@@ -14,6 +14,7 @@ from worker.cells.preprocess import crop, rescale
 from worker.cells.segment import CellMask
 from worker.errors import BadRequestError
 from worker.geometry import Box
+from worker.single_cells import cut_out, lit
 from worker.slides.red_cell_scale import estimate_from
 from worker.training.classification.data import MPP_UM, STORED_PX
 
@@ -25,8 +26,6 @@ Find = Callable[[Pixels], Sequence[CellMask]]
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
 PER_FIELD = 6
 """Most cells of one kind that are taken from one field."""
-_GLASS = 230
-"""Grey level of the background that cut-out cells are put on."""
 _FROM_BORDER_PX = 28
 """Cells of a field nearer to its border are left out: too little of their surroundings is known."""
 _JUDGED_PICTURES = 60
@@ -76,15 +75,12 @@ def single_cell(image_work: Pixels, find: Find) -> Pixels:
 
 def cell_on_black(image: Pixels, mpp_um: float) -> Pixels:
     """Return the crop of a cell that was cut out on black; the black becomes glass, and the cell is lit as if on it."""
-    cell = image.max(axis=2) > 8
+    cell = cut_out(image)
     if not cell.any():
         raise BadRequestError("the picture is black all over")
-    glass = 1.1 * np.percentile(image[cell], 98, axis=0)
-    lit = np.minimum(255, image * (_GLASS / glass)).astype(np.uint8)
-    lit[~cell] = _GLASS
     rows, columns = np.nonzero(cell)
     scale = mpp_um / MPP_UM
-    return at(at_work_scale(lit, mpp_um), int(columns.mean() * scale), int(rows.mean() * scale))
+    return at(at_work_scale(lit(image, cell), mpp_um), int(columns.mean() * scale), int(rows.mean() * scale))
 
 
 def inner_nuclei(image_work: Pixels, find: Find) -> list[CellMask]:

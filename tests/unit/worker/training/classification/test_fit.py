@@ -48,7 +48,7 @@ def test_the_product_calls_crops_as_the_figures_were_made(trained: Path) -> None
     middles = np.stack([centred(p, 48) for p in crops.pixels])
     told = classify(middles, model).probabilities
     assert told == pytest.approx(
-        probabilities(model.net, crops, 48, crop_px=48, temperature=model.card.temperature), abs=1e-5
+        probabilities(model.net, crops, Recipe(crop_px=48, input_px=48), temperature=model.card.temperature), abs=1e-5
     )
 
 

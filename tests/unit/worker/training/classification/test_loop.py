@@ -48,7 +48,7 @@ def test_a_tiny_network_learns_to_tell_discs(tmp_path: Path) -> None:
     crops = discs(one_of_each(12))
     recipe = replace(TINY, epochs=12, draws=96, peak_lr=3e-3, average=0.9)
     net = fit(crops, crops, recipe, tmp_path)
-    assert balanced_accuracy(probabilities(net, crops, 48), crops) > 0.8
+    assert balanced_accuracy(probabilities(net, crops, Recipe(input_px=48)), crops) > 0.8
 
 
 def test_an_interrupted_training_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_training_has_as_many_classes_as_its_set(tmp_path: Path) -> None:
     crops = discs(one_of_each(2))
     two = replace(crops, classes=("a", "b"), allowed=np.stack([np.arange(6) % 2 == 0, np.arange(6) % 2 == 1], axis=1))
     net = fit(two, two, replace(TINY, epochs=1, draws=8, precision="bfloat16"), tmp_path, say=_quiet)
-    assert probabilities(net, two, 48).shape == (6, 2)
+    assert probabilities(net, two, Recipe(input_px=48)).shape == (6, 2)
 
 
 def _quiet(_: str) -> None:
