@@ -59,26 +59,31 @@ _REACH = text(
 # Cells and places meet in squares of the reach's size: one pass over the run's cells, however many words there are.
 _CARRY = text(
     """
+    WITH square AS MATERIALIZED (
+      SELECT word.*, floor(word.x_l0 / :reach_l0) + aside AS column_no, floor(word.y_l0 / :reach_l0) + below AS row_no
+        FROM run
+        JOIN run AS other ON other.slide_id = run.slide_id
+        JOIN correction AS word ON word.run_id = other.id
+       CROSS JOIN generate_series(-1, 1) AS aside
+       CROSS JOIN generate_series(-1, 1) AS below
+       WHERE run.id = :run_id
+    ), nearest AS (
+      SELECT DISTINCT ON (word.id) word.id, word.cell_class AS said, cell.batch_no, cell.cell_no,
+             cell.cell_class AS called, cell.abstained
+        FROM square AS word
+        JOIN cell ON cell.run_id = :run_id AND floor(cell.x_l0 / :reach_l0) = word.column_no
+                 AND floor(cell.y_l0 / :reach_l0) = word.row_no
+       CROSS JOIN LATERAL (
+          SELECT sqrt(power(cell.x_l0 - word.x_l0, 2) + power(cell.y_l0 - word.y_l0, 2)) AS l0
+       ) AS apart
+       WHERE apart.l0 <= :reach_l0
+       ORDER BY word.id, (word.run_id, word.batch_no, word.cell_no, word.x_l0, word.y_l0)
+                       = (cell.run_id, cell.batch_no, cell.cell_no, cell.x_l0, cell.y_l0) DESC, apart.l0,
+                cell.batch_no, cell.cell_no
+    )
     INSERT INTO corrected_cell (run_id, batch_no, cell_no, cell_class, called, abstained, correction_id)
     SELECT DISTINCT ON (batch_no, cell_no) :run_id, batch_no, cell_no, said, called, abstained, id
-      FROM (SELECT DISTINCT ON (word.id) word.id, word.cell_class AS said, cell.batch_no, cell.cell_no,
-                   cell.cell_class AS called, cell.abstained
-              FROM run
-              JOIN run AS other ON other.slide_id = run.slide_id
-              JOIN correction AS word ON word.run_id = other.id
-             CROSS JOIN generate_series(-1, 1) AS aside
-             CROSS JOIN generate_series(-1, 1) AS below
-              JOIN cell ON cell.run_id = :run_id
-                       AND floor(cell.x_l0 / :reach_l0) = floor(word.x_l0 / :reach_l0) + aside
-                       AND floor(cell.y_l0 / :reach_l0) = floor(word.y_l0 / :reach_l0) + below
-             CROSS JOIN LATERAL (
-                SELECT sqrt(power(cell.x_l0 - word.x_l0, 2) + power(cell.y_l0 - word.y_l0, 2)) AS l0
-             ) AS apart
-             WHERE run.id = :run_id AND apart.l0 <= :reach_l0
-             ORDER BY word.id, (word.run_id, word.batch_no, word.cell_no, word.x_l0, word.y_l0)
-                             = (cell.run_id, cell.batch_no, cell.cell_no, cell.x_l0, cell.y_l0) DESC, apart.l0,
-                      cell.batch_no, cell.cell_no) AS nearest
-     ORDER BY batch_no, cell_no, id DESC
+      FROM nearest ORDER BY batch_no, cell_no, id DESC
     ON CONFLICT (run_id, batch_no, cell_no) DO UPDATE
        SET cell_class = excluded.cell_class, correction_id = excluded.correction_id
      WHERE corrected_cell.correction_id < excluded.correction_id
