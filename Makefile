@@ -6,7 +6,7 @@ AUDIT_VENV := .venv/.audit
 BIN := $(VENV)/bin
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test slow heavy fuzz faults nemesis unit bench lint format audit sbom clean
+.PHONY: demo test slow heavy fuzz faults recovery nemesis unit bench lint format audit sbom clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -16,7 +16,9 @@ help:
 	@echo "make slow    the tests that take many minutes: a thousand slides"
 	@echo "make heavy   ten thousand slides that wait, a million keys: half an hour"
 	@echo "make fuzz    500 altered slides through the sandbox"
-	@echo "make faults  every row of the fault matrix for real, and guards taken away that rows must notice"
+	@echo "make faults  every row of the fault matrix for real, and guards taken away that rows must notice;"
+	@echo "             some rows only: make faults ROWS='1 5 14'"
+	@echo "make recovery how long a killed worker and an emptied Redis cost at the leases of production (10 minutes)"
 	@echo "make nemesis faults at random for MINUTES=30, drawn from SEED (printed; by default another each time)"
 	@echo "make unit    the unit tests alone"
 	@echo "make bench   reading and segmenting beside limits and alternatives, which it installs (30 minutes on two cores)"
@@ -71,8 +73,11 @@ heavy: $(VENV)/.dev $(S3_VENV)/.ready
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.support.fuzz
 
-faults: $(VENV)/.dev
-	$(BIN)/python -m tests.faults
+faults: $(VENV)/.dev $(S3_VENV)/.ready
+	$(BIN)/python -m tests.faults $(ROWS)
+
+recovery: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.recovery
 
 nemesis: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.nemesis $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
