@@ -6,7 +6,7 @@ AUDIT_VENV := .venv/.audit
 BIN := $(VENV)/bin
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test slow heavy fuzz faults recovery nemesis unit bench lint format audit sbom clean
+.PHONY: demo test slow heavy fuzz faults nemesis unit bench lint format audit sbom clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -76,6 +76,7 @@ fuzz: $(VENV)/.dev
 faults: $(VENV)/.dev $(S3_VENV)/.ready
 	$(BIN)/python -m tests.faults $(ROWS)
 
+.PHONY: recovery
 recovery: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.recovery
 
