@@ -16,7 +16,9 @@ help:
 	@echo "make slow    the tests that take many minutes: a thousand slides"
 	@echo "make heavy   ten thousand slides that wait, a million keys: half an hour"
 	@echo "make fuzz    500 altered slides through the sandbox"
-	@echo "make faults  every row of the fault matrix for real, and guards taken away that rows must notice"
+	@echo "make faults  every row of the fault matrix for real, and guards taken away that rows must notice;"
+	@echo "             some rows only: make faults ROWS='1 5 14'"
+	@echo "make recovery how long a killed worker and an emptied Redis cost at the leases of production (10 minutes)"
 	@echo "make nemesis faults at random for MINUTES=30, drawn from SEED (printed; by default another each time)"
 	@echo "make scale   reports beside CELLS=100000000 cells, which it makes (35 GB of disk, an hour)"
 	@echo "make unit    the unit tests alone"
@@ -72,8 +74,12 @@ heavy: $(VENV)/.dev $(S3_VENV)/.ready
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.support.fuzz
 
-faults: $(VENV)/.dev
-	$(BIN)/python -m tests.faults
+faults: $(VENV)/.dev $(S3_VENV)/.ready
+	$(BIN)/python -m tests.faults $(ROWS)
+
+.PHONY: recovery
+recovery: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.recovery
 
 nemesis: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.nemesis $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.records import StoredObject
-from worker.errors import BadRequestError, ObjectChangedError
+from worker.errors import BadRequestError, ObjectChangedError, StoreRefusedError
 from worker.key_range import KeyRange, ranges_between
 from worker.part_log import Parts
 from worker.s3_client import AbsentError, ReplacedError, translated
@@ -84,6 +84,10 @@ class S3Store:
                     reply = self._client.head_object(Bucket=self.name, Key=key)
         except AbsentError:
             return None
+        except StoreRefusedError:
+            if version_id or not self._is_hidden(key):
+                raise
+            return None
         version = reply.get("VersionId", "")
         return StoredObject(
             bucket=self.name,
@@ -105,6 +109,17 @@ class S3Store:
                     return body.read()
         except AbsentError:
             return None
+        except StoreRefusedError:
+            if not self._is_hidden(key):
+                raise
+            return None
+
+    def _is_hidden(self, key: str) -> bool:
+        """Tell whether a key that was refused is absent: who may not list the whole bucket is not told so in words.
+
+        Raises StoreRefusedError when the listing below the key is refused too.
+        """
+        return all(obj.key != key for obj in islice(self._listed(self._pages(key)), 1))
 
     def fetch(
         self,

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults import rows_altered as altered
 from tests.faults import rows_broker as broker
+from tests.faults import rows_clock as clock
 from tests.faults import rows_database as database
 from tests.faults import rows_events as events
 from tests.faults import rows_finish as finish
@@ -19,6 +21,7 @@ from tests.faults import rows_remote as remote
 from tests.faults import rows_scheduler as scheduler
 from tests.faults import rows_slides as slides
 from tests.faults import rows_torn as torn
+from tests.faults import rows_upgrade as upgrade
 from tests.faults import rows_workers as workers
 from tests.faults.invariants import INVARIANTS
 from tests.faults.rig import Rig
@@ -59,6 +62,7 @@ SCENARIOS: Mapping[int, Scenario] = {
     31: slides.no_slides,
     32: slides.huge,
     33: slides.reader_struck,
+    34: altered.altered_slides,
     35: remote.odd_keys,
     36: objects.disk_full,
     37: remote.slow_or_broken,
@@ -67,11 +71,13 @@ SCENARIOS: Mapping[int, Scenario] = {
     40: output.device_broken,
     41: output.not_a_number,
     42: output.weights_altered,
+    43: clock.wrong_clock,
     44: finish.together,
     45: objects.moved,
     46: queue.burst,
     47: queue.poison,
     48: queue.garbage,
+    49: upgrade.in_steps,
     50: nemesis.three_minutes,
 }
 """What strikes a row; a row that is not here is not written."""

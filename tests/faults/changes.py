@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sqlalchemy import Connection, literal, select, text
+from sqlalchemy import Connection, Float, bindparam, literal, select, text
 
 from db import batches, leases, steps
 from db.cell_tables import batch as batch_table
@@ -106,6 +107,12 @@ def _no_lease() -> None:
     _leases._CLAIM = text(_NO_LEASE)
 
 
+def _own_clock() -> None:
+    """Let a worker compare and write the end of a lease by its own clock, and not by the database's."""
+    clock = bindparam("clock", callable_=time.time, type_=Float)
+    _leases._CLAIM = text(str(_leases._CLAIM).replace("now()", "to_timestamp(:clock)")).bindparams(clock)
+
+
 def _no_batch_delete() -> None:
     """Write a batch without taking away what an earlier try left of it."""
     honest = _batches.delete
@@ -138,6 +145,7 @@ CHANGES: Mapping[str, Callable[[], None]] = {
     "reader of the poison crashes": _poison_crashes,
     "no fence": _no_fence,
     "no lease": _no_lease,
+    "leases by the worker's clock": _own_clock,
     "no batch delete": _no_batch_delete,
 }
 
@@ -154,5 +162,6 @@ class Mutant:
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(change="no fence", row=5),
     Mutant(change="no lease", row=9, statement="ALTER TABLE run DISABLE TRIGGER run_step"),
+    Mutant(change="leases by the worker's clock", row=43),
     Mutant(change="no batch delete", row=14),
 )

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 FAULTS = Path("faults") / "faults.json"
@@ -26,10 +27,12 @@ _MODULES = ("scheduler.commands.parts", "scheduler.commands.webhook", "worker.cl
 class Nursery:
     """The harness' side: starts parts and tells how they ended."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], inherited: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Start it. inherited: what it and its parts have in their environment beside."""
+        self.inherited = inherited
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.nursery"],
-            env={**environment, "MARROWLINE_FAULTS": str(FAULTS)},
+            env={**environment, **inherited, "MARROWLINE_FAULTS": str(FAULTS)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

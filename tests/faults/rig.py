@@ -19,8 +19,9 @@ from sqlalchemy import Engine, text
 from db import faultpoints
 from db.faultpoints import Fault
 from db.schema_facts import metadata
+from db.session import retrying
 from tests.faults.ground import Ground, environment
-from tests.faults.nursery import FAULTS
+from tests.faults.nursery import FAULTS, Nursery
 from tests.faults.proxy import Proxy, Trouble
 from tests.support.redis import RedisServer
 from worker import queues
@@ -34,8 +35,12 @@ PATIENCE_S = 120.0
 CANARY = "Canary7f3a9c"
 """Part of every pseudonym and key of the harness: no log, queue or error text may hold it."""
 OPEN = "state IN ('pending', 'running', 'retry_wait')"
+_MOST_TOLD = 20
+_STANDING = (
+    f"SELECT id, state, attempt, releases, fence, error_code FROM run ORDER BY {OPEN} DESC, id DESC LIMIT {_MOST_TOLD}"
+)
 _POLL_S = 0.1
-_KEPT = ("model_version", "active_model", "worker")
+KEPT = ("model_version", "active_model", "worker")
 """Tables that one row leaves to the next."""
 
 
@@ -53,10 +58,13 @@ class Rig:
     engine: Engine
     settings: dict[str, str]
     parts: dict[str, psutil.Process] = field(default_factory=dict)
+    nurseries: dict[str, Nursery] = field(default_factory=dict)  # of parts that inherit another environment
+    born_of: dict[int, Nursery] = field(default_factory=dict)  # by process id
     family: dict[int, psutil.Process] = field(default_factory=dict)  # every process that was ever seen of it
     uploaded: dict[str, str | None] = field(default_factory=dict)  # slide drawn, by key; None: not to be read
     special: set[str] = field(default_factory=set)  # parts that were started otherwise than the next row expects
     notes: list[str] = field(default_factory=list)  # figures of the row, for its outcome
+    spent: bool = False  # whether the row leaves a line that no other can go on with
     remote: ObjectStore | None = None  # what a row's slides come in, where that is not the folder
     opened: ExitStack = field(default_factory=ExitStack)  # servers of one row alone
 
@@ -77,15 +85,17 @@ class Rig:
 
     def start(self, name: str, *, change: str = "", **settings: str) -> None:
         """Start a part, `scheduler` or `worker` with whatever behind a dash; changed when a change is named."""
-        pid = self.ground.nursery.start(
+        born_of = self.nurseries.get(name, self.ground.nursery)
+        pid = born_of.start(
             name.partition("-")[0],
-            environment=environment(**{**self.settings, **settings}),
+            environment={**environment(**{**self.settings, **settings}), **born_of.inherited},
             folder=self.folder,
             log=self.log_of(name),
             change=change or self.mutant,
         )
         self.parts[name] = psutil.Process(pid)
-        if change or settings:
+        self.born_of[pid] = born_of
+        if change or settings or name in self.nurseries:
             self.special.add(name)
 
     def line(self, *workers: str, schedulers: Sequence[str] = ("scheduler",)) -> None:
@@ -168,12 +178,14 @@ class Rig:
 
     def ended(self, name: str) -> int | None:
         """Return the exit code of a part that has ended by itself; None while it runs."""
-        return self.ground.nursery.code(self.parts[name].pid)
+        pid = self.parts[name].pid
+        return self.born_of[pid].code(pid)
 
     def code_of(self, process: psutil.Process) -> int:
         """Wait until a part has ended and return its exit code."""
-        self.until(lambda: self.ground.nursery.code(process.pid) is not None, "a part ends")
-        return int(self.ground.nursery.code(process.pid) or 0)
+        nursery = self.born_of[process.pid]
+        self.until(lambda: nursery.code(process.pid) is not None, "a part ends")
+        return int(nursery.code(process.pid) or 0)
 
     def note_family(self) -> None:
         """Remember which processes the parts have now."""
@@ -241,6 +253,7 @@ class Rig:
         for name in self.special & set(self.parts):
             self.kill(name)
         self.special.clear()
+        self.nurseries.clear()
         self.opened.close()
         self.remote = None
         shutil.rmtree(self.bucket)
@@ -251,18 +264,19 @@ class Rig:
             os.truncate(path, 0)
         with self.redis.client() as client:
             client.delete(*queues.LISTS.values())
-        tables = (name for name in metadata.tables if name not in _KEPT)
+        tables = (name for name in metadata.tables if name not in KEPT)
         statements = [f"DELETE FROM {name}" for name in tables]
-        self.execute("; ".join(["SET LOCAL session_replication_role = replica", *statements]))
+        script = "; ".join(["SET LOCAL session_replication_role = replica", *statements])
+        retrying(lambda: self.execute(script))  # the running scheduler notes meanwhile that the slides are missing
         self.to_postgres.trouble = self.to_redis.trouble = Trouble()
         self.uploaded.clear()
         self.notes.clear()
         self.arm()
 
     def state(self) -> str:
-        """Say how the runs stand, for a message."""
+        """Say how the runs stand, for a message: the last ones, those that are open before others."""
         try:
-            rows = self.rows("SELECT id, state, attempt, releases, fence, error_code FROM run ORDER BY id")
+            rows = self.rows(_STANDING)
         except Exception as error:  # the database itself may be away
             return f"runs unknown: {type(error).__name__}"
         return f"runs: {[tuple(row.values()) for row in rows]}"

@@ -10,19 +10,21 @@ from tests.faults.rig import Rig
 from tests.faults.rows_workers import held
 from worker import queues
 
-_WAITING = ("waits-1", "waits-2", "waits-3")
+WAITING = ("waits-1", "waits-2", "waits-3")
+"""Names of slides that wait while another is read."""
 
 
 def _with_three_waiting(rig: Rig) -> psutil.Process:
     """Have the worker stand still in mid-slide while three messages wait; return its child."""
     child = rig.child(held(rig, "batch.read"))
-    for number, name in enumerate(_WAITING):
+    for number, name in enumerate(WAITING):
         rig.upload(name, "abc"[number])
-    rig.until(lambda: len(_messages(rig)) >= len(_WAITING), "three messages wait")
+    rig.until(lambda: len(messages(rig)) >= len(WAITING), "three messages wait")
     return child
 
 
-def _messages(rig: Rig) -> set[bytes]:
+def messages(rig: Rig) -> set[bytes]:
+    """Return what waits in the broker."""
     with rig.redis.client() as client:
         return {message for name in queues.LISTS.values() for message in client.lrange(name, 0, -1)}
 
@@ -34,11 +36,11 @@ def _sweeps_failed(rig: Rig) -> int:
 def killed(rig: Rig) -> None:
     """Row 10."""
     child = _with_three_waiting(rig)
-    before = _messages(rig)
+    before = messages(rig)
     rig.redis.kill()
     rig.redis.start()
     # Celery may have put back the message of the slide that is being read, which its claim refuses.
-    assert before <= _messages(rig), "the append-only file lost messages"
+    assert before <= messages(rig), "the append-only file lost messages"
     child.resume()
     rig.settled()
 
@@ -49,7 +51,7 @@ def flushed(rig: Rig) -> None:
     started = time.monotonic()
     with rig.redis.client() as client:
         client.flushall()
-    rig.until(lambda: len(_messages(rig)) >= len(_WAITING), "all are rung for again")
+    rig.until(lambda: len(messages(rig)) >= len(WAITING), "all are rung for again")
     rig.note(f"rung for again after {time.monotonic() - started:.1f} s")
     child.resume()
     rig.settled()
@@ -59,9 +61,9 @@ def away(rig: Rig) -> None:
     """Row 12."""
     child = rig.child(held(rig, "batch.read"))
     rig.redis.kill()
-    for number, name in enumerate(_WAITING):
+    for number, name in enumerate(WAITING):
         rig.upload(name, "abc"[number])
-    rig.until(lambda: rig.value("SELECT count(*) FROM run") == 1 + len(_WAITING), "slides are registered without it")
+    rig.until(lambda: rig.value("SELECT count(*) FROM run") == 1 + len(WAITING), "slides are registered without it")
     child.resume()
     rig.until(lambda: rig.value("SELECT count(*) FROM run WHERE state = 'done'") == 1, "the worker finishes without it")
     rig.until(lambda: _sweeps_failed(rig) >= 3, "sweeps fail")
@@ -75,7 +77,7 @@ def full(rig: Rig) -> None:
     child = rig.child(held(rig, "batch.read"))
     with rig.redis.client() as client:
         client.config_set("maxmemory", "1")
-        for number, name in enumerate(_WAITING):
+        for number, name in enumerate(WAITING):
             rig.upload(name, "abc"[number])
         rig.until(lambda: rig.said("the broker takes no messages"), "the trouble is logged")
         rig.until(lambda: rig.value("SELECT count(*) FROM run WHERE state = 'pending'") == 3, "the runs wait as rows")

@@ -50,7 +50,7 @@ def prepared() -> Iterator[Ground]:
 
 
 class Stage:
-    """The line that rows are struck on, one after the other; after a broken row it is made anew."""
+    """The line that rows are struck on, one after the other; behind a row that breaks or spends it comes a new one."""
 
     def __init__(self, made: Ground, keep: Path | None, *, mutant: Mutant | None = None) -> None:
         self._ground = made
@@ -77,8 +77,10 @@ class Stage:
         except Exception:  # whatever a row raises is its outcome; the others still run
             wrong = [f"{traceback.format_exc(limit=-3)}{line.state()}"]
         told, seconds = "; ".join(wrong or line.notes), time.monotonic() - started
-        if wrong:
-            self._put_away(line, row)
+        if wrong and self._keep is not None:
+            _keep_logs(line, row, self._keep)
+        if wrong or line.spent:
+            self._put_away()
         return Outcome(row=row, result=BROKEN if wrong else HELD, seconds=seconds, told=told)
 
     def _cleared(self) -> Rig:
@@ -91,15 +93,17 @@ class Stage:
             self._line.cleared()
         return self._line
 
-    def _put_away(self, line: Rig, row: Row) -> None:
-        if self._keep is not None:
-            self._keep.mkdir(parents=True, exist_ok=True)
-            for path in (line.folder / "logs").glob("*.log"):
-                (self._keep / f"row{row.number}-{path.name}").write_bytes(path.read_bytes())
+    def _put_away(self) -> None:
         self._open.close()
         self._line = None
         if self._ground.postgres.process is None:
             self._ground.postgres.start()
+
+
+def _keep_logs(line: Rig, row: Row, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (line.folder / "logs").glob("*.log"):
+        (folder / f"row{row.number}-{path.name}").write_bytes(path.read_bytes())
 
 
 @contextmanager
