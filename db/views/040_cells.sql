@@ -25,7 +25,10 @@ SELECT lab.code AS lab,
        (SELECT outline.points_l0 FROM public.outline
          WHERE (outline.run_id, outline.batch_no, outline.cell_no) = (cell.run_id, cell.batch_no, cell.cell_no))
          AS outline_l0,
-       run.model_version_id IS NOT DISTINCT FROM patient.shown_model_id AS shown
+       run.model_version_id IS NOT DISTINCT FROM patient.shown_model_id AS shown,
+       (SELECT corrected_cell.cell_class FROM public.corrected_cell
+         WHERE (corrected_cell.run_id, corrected_cell.batch_no, corrected_cell.cell_no)
+             = (cell.run_id, cell.batch_no, cell.cell_no)) AS corrected_class
   FROM public.cell
   JOIN public.run ON run.id = cell.run_id AND run.state = 'done'
   JOIN public.model_version ON model_version.id = run.model_version_id
@@ -54,3 +57,4 @@ COMMENT ON COLUMN report.cells.features IS 'Shape, colour and texture, named';
 COMMENT ON COLUMN report.cells.outline_l0 IS 'Polygon x, y, x, y ... in level-0 pixels, without the repeated first point';
 COMMENT ON COLUMN report.cells.shown IS
   'Whether the patient''s finding rests on this model version: a slide may be read by several';
+COMMENT ON COLUMN report.cells.corrected_class IS 'The class as a person left it, by which the cell counts; NULL: not corrected';
