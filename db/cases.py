@@ -11,10 +11,11 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Connection, Row, column, select, table
+from sqlalchemy import Connection, Row, and_, column, select, table
 
 from db import reports
 from db.cell_tables import area, cell, outline
+from db.correction_tables import corrected_cell
 from db.errors import NotAllowedError, NotFoundError
 from db.records import Area, StoredObject
 from db.reports import ModelVersionReport, PatientReport, SlideReport
@@ -69,6 +70,7 @@ class CaseCell:
     probabilities: tuple[float, ...]  # in the order of the model version's classes
     features: tuple[float, ...]  # in the order of CaseSlide.feature_names
     outline_l0: tuple[int, ...]  # x, y, x, y ... without the repeated first point; empty where none is stored
+    corrected_class: str | None = None  # as a person left it, by which it counts
 
     @property
     def probability(self) -> float:
@@ -113,10 +115,12 @@ def cells_of(conn: Connection, run_id: int) -> Iterator[CaseCell]:
     A run that is not done yields nothing: its cells are no result.
     """
     key = [cell.c[name] for name in ("run_id", "batch_no", "cell_no")]
-    same = [outline.c[one.name] == one for one in key]
+    beside = cell.join(run, run.c.id == cell.c.run_id)
+    for other in (outline, corrected_cell):
+        beside = beside.outerjoin(other, and_(*(other.c[one.name] == one for one in key)))
     wanted = (
-        select(cell, outline.c.points_l0)
-        .select_from(cell.join(run, run.c.id == cell.c.run_id).outerjoin(outline, same[0] & same[1] & same[2]))
+        select(cell, outline.c.points_l0, corrected_cell.c.cell_class.label("corrected_class"))
+        .select_from(beside)
         .where(cell.c.run_id == run_id, run.c.state == "done")
         .order_by(*key)
     )
@@ -136,6 +140,7 @@ def _cell(row: Row[Any]) -> CaseCell:
         probabilities=tuple(row.probabilities),
         features=tuple(row.features),
         outline_l0=tuple(row.points_l0 or ()),
+        corrected_class=row.corrected_class,
     )
 
 

@@ -1,4 +1,4 @@
-"""Tables of what one run found: batches, cells, outlines, areas, defects and corrections.
+"""Tables of what one run found: batches, cells, outlines, areas and defects.
 
 Cells and outlines are partitioned by hash of the run, so that a slide's rows lie together and old runs can go
 without a long DELETE on one huge table.
@@ -16,14 +16,12 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     ForeignKeyConstraint,
-    Index,
     Integer,
     PrimaryKeyConstraint,
     Table,
-    Text,
 )
 
-from db.columns import metadata, moment, one_of, own_id, words
+from db.columns import metadata, moment, one_of, words
 from db.records import CellClass
 
 PARTITIONS = 16
@@ -118,18 +116,4 @@ tile_defect = Table(
     words("cause"),
     PrimaryKeyConstraint("run_id", "batch_no", "tile_no"),
     _batch_key(),
-)
-
-correction = Table(
-    "correction",
-    metadata,
-    own_id(),
-    *_cell_key(),
-    words("made_by"),
-    words("cell_class"),
-    Column("note", Text),
-    moment("made_at"),
-    ForeignKeyConstraint(["run_id", "batch_no", "cell_no"], ["cell.run_id", "cell.batch_no", "cell.cell_no"]),
-    one_of("cell_class", CellClass),
-    Index("ix_correction_cell", "run_id", "batch_no", "cell_no"),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, null, select, text, update
 
-from db import batches, patients, steps, sweeping
+from db import batches, corrections, patients, steps, sweeping
 from db.faultpoints import faultpoint
 from db.model_rows import COLUMNS, version_of
 from db.records import Claim, Decide, Preparation, RunState, Specimen, Stop, StoredObject
@@ -74,7 +74,7 @@ def heartbeat(engine: Engine, claim: Claim) -> bool:
 
 
 def finish(engine: Engine, claim: Claim, decide: Decide, stop: Stop | None = None) -> None:
-    """Mark the run done, count its cells and recompute the patient's verdict, all at once.
+    """Mark the run done, count its cells, apply what was said of them, recompute the patient's verdict, all at once.
 
     stop: where and why a reading that takes looks ended; None for one that does not, and is carried out whole.
     Raises FencedError, NotAllowedError when batches of the plan up to there are not written, UnavailableError.
@@ -88,6 +88,7 @@ def finish(engine: Engine, claim: Claim, decide: Decide, stop: Stop | None = Non
         end = {"finished_at": func.now(), "n_cells": batches.count_cells(conn, claim.run_id)} | steps.NO_ERROR
         reason = "all batches written" if stop is None or stop.look is None else stop.reason
         steps.step(conn, claim.run_id, RunState.DONE, actor=_actor(row), reason=reason, **end, **_stopped(stop))
+        corrections.carry(conn, claim.run_id)
         _judge_again(conn, row, decide)
         faultpoint("run.judged")
 

@@ -20,6 +20,7 @@ from db import schema_facts
 from db.session import transaction
 
 HERE = Path(__file__).parent
+_DROP_VIEWS = text("DROP SCHEMA IF EXISTS report CASCADE; DROP VIEW IF EXISTS public.run_count_effective")
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('marrowline schema', 0))")
 
 
@@ -33,7 +34,7 @@ def upgrade(engine: Engine) -> None:
         conn.execute(text("SELECT set_config('statement_timeout', '15min', true)"))
         if current_revision(conn) == head_revision() and _views_stamp(conn) == _digest():
             return
-        conn.execute(text("DROP SCHEMA IF EXISTS report CASCADE"))
+        conn.execute(_DROP_VIEWS)
         command.upgrade(_config(conn), "head")
         _make_views(conn)
 
@@ -42,7 +43,7 @@ def downgrade(engine: Engine, revision: str = "base") -> None:
     """Go back to an older revision; refused (RuntimeError) where a row would be lost. The views stay away."""
     with transaction(engine) as conn:
         conn.execute(_LOCK)
-        conn.execute(text("DROP SCHEMA IF EXISTS report CASCADE"))
+        conn.execute(_DROP_VIEWS)
         command.downgrade(_config(conn), revision)
 
 
@@ -83,7 +84,7 @@ def _config(conn: Connection | None) -> Config:
 
 
 def _scripts() -> list[Path]:
-    return [*sorted((HERE / "views").glob("*.sql")), HERE / "roles.sql"]
+    return [HERE / "counting.sql", *sorted((HERE / "views").glob("*.sql")), HERE / "roles.sql"]
 
 
 def _digest() -> str:

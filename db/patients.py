@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db.errors import NotAllowedError, NotFoundError
 from db.records import Decide, Tally, Verdict
-from db.tables import active_model, patient
+from db.tables import active_model, lab, patient
 from db.tallies import tallies
 from db.verdict_tables import verdict, verdict_history
 
@@ -61,6 +61,13 @@ def recompute_all(conn: Connection, patient_ids: Iterable[int], decide: Decide) 
     """Recompute several patients, locked in the order of their ids so that no two transactions deadlock."""
     for patient_id in sorted(set(patient_ids)):
         recompute(conn, patient_id, decide)
+
+
+def names(conn: Connection, patient_ids: Iterable[int]) -> list[tuple[str, str]]:
+    """Return lab and pseudonym of each of these patients, in that order."""
+    wanted = select(lab.c.code, patient.c.pseudonym).select_from(patient.join(lab))
+    rows = conn.execute(wanted.where(patient.c.id.in_(list(patient_ids))).order_by(lab.c.code, patient.c.pseudonym))
+    return [(row.code, row.pseudonym) for row in rows]
 
 
 def _lock(conn: Connection, patient_id: int) -> tuple[int, int | None]:

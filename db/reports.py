@@ -15,6 +15,8 @@ from db.run_tables import run
 
 T = TypeVar("T")
 
+_CELL_KEY = ("run_id", "batch_no", "cell_no")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PatientReport:
@@ -127,6 +129,16 @@ class CellReport:
     features: Mapping[str, float] | None
     outline_l0: list[int] | None
     shown: bool
+    corrected_class: str | None  # as a person left it
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CellKey:
+    """Which cell of all."""
+
+    run_id: int
+    batch_no: int
+    cell_no: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +190,7 @@ def patients(
 ) -> list[PatientReport]:
     """Return patients by lab and pseudonym."""
     wanted = {"lab": lab, "patient": patient}
-    found = _read(conn, PatientReport, "patients", wanted, ("lab", "patient"), limit=limit, offset=offset)
+    found = read_view(conn, PatientReport, "patients", wanted, ("lab", "patient"), limit=limit, offset=offset)
     return [replace(one, shares={name: _share(of) for name, of in one.shares.items()}) for one in found]
 
 
@@ -196,7 +208,7 @@ def slides(
     """Return slides by lab, patient, key, and the order in which they came."""
     wanted = {"lab": lab, "patient": patient, "state": state, "key": key, "slide_id": slide_id}
     order = ("lab", "patient", "key", "slide_id")
-    return _read(conn, SlideReport, "slides", wanted, order, limit=limit, offset=offset)
+    return read_view(conn, SlideReport, "slides", wanted, order, limit=limit, offset=offset)
 
 
 def quarantined(
@@ -218,7 +230,7 @@ def runs(
 ) -> list[RunReport]:
     """Return runs, past ones too, in the order in which they were registered."""
     wanted = {"lab": lab, "patient": patient, "state": state, "slide_id": slide_id}
-    return _read(conn, RunReport, "runs", wanted, ("run_id",), limit=limit, offset=offset)
+    return read_view(conn, RunReport, "runs", wanted, ("run_id",), limit=limit, offset=offset)
 
 
 def cells(
@@ -231,22 +243,31 @@ def cells(
     limit: int | None = None,
     offset: int = 0,
 ) -> list[CellReport]:
-    """Return cells of finished runs by run, batch and number: of a run that is named, or of those that are shown."""
+    """Return cells of finished runs by run, batch and number: of a run that is named, or of those that are shown.
+
+    What a cell measures is put together in the view for each cell that it is asked for, which takes longer than finding
+    it: so a page's keys are looked up first, and then only the batches that they are in.
+    """
     shown = True if run_id is None else None
-    wanted = {"lab": lab, "patient": patient, "run_id": run_id, "cell_class": cell_class, "shown": shown}
-    order = ("run_id", "batch_no", "cell_no")
-    return _read(conn, CellReport, "cells", wanted, order, limit=limit, offset=offset)
+    wanted: dict[str, object] = {
+        "lab": lab, "patient": patient, "run_id": run_id, "cell_class": cell_class, "shown": shown,
+    }  # fmt: skip
+    keys = read_view(conn, _CellKey, "cells", wanted, _CELL_KEY, limit=limit, offset=offset)
+    batches = {name: sorted({getattr(key, name) for key in keys}) for name in ("run_id", "batch_no")}
+    found = read_view(conn, CellReport, "cells", wanted | batches, _CELL_KEY) if keys else []
+    page = set(keys)
+    return [one for one in found if _CellKey(run_id=one.run_id, batch_no=one.batch_no, cell_no=one.cell_no) in page]
 
 
 def model_versions(conn: Connection) -> list[ModelVersionReport]:
     """Return the registered model versions, in the order in which they were registered."""
-    return _read(conn, ModelVersionReport, "model_versions", {}, ("registered_at", "model_version"))
+    return read_view(conn, ModelVersionReport, "model_versions", {}, ("registered_at", "model_version"))
 
 
 def differential(conn: Connection, *, lab: str | None = None, patient: str | None = None) -> list[DifferentialReport]:
     """Return cells per class, as the verdict of the model version shown counts them."""
     order = ("lab", "patient", "specimen", "cell_class")
-    return _read(conn, DifferentialReport, "differential", {"lab": lab, "patient": patient}, order)
+    return read_view(conn, DifferentialReport, "differential", {"lab": lab, "patient": patient}, order)
 
 
 def overview(conn: Connection) -> Overview:
@@ -257,7 +278,7 @@ def overview(conn: Connection) -> Overview:
     return Overview(runs=counts, oldest_waiting_at=oldest)
 
 
-def _read(
+def read_view(
     conn: Connection,
     kind: type[T],
     view: str,
@@ -267,10 +288,18 @@ def _read(
     limit: int | None = None,
     offset: int = 0,
 ) -> list[T]:
-    """Return the rows of a view, whose columns are the fields of `kind`, that equal all that is wanted."""
+    """Return the rows of a view, whose columns are the fields of `kind`, a dataclass, that equal all that is wanted.
+
+    None is wanted where any value is right; of a list, one of its values. Only such plain comparisons reach below the
+    barrier of a view.
+    """
     shape: Any = kind
-    source = table(view, *(column(field.name) for field in fields(shape)), schema="report")
-    statement = select(source).where(*(source.c[name] == value for name, value in wanted.items() if value is not None))
+    names = [field.name for field in fields(shape)]
+    source = table(view, *(column(name) for name in {*names, *wanted}), schema="report")
+    told = [(source.c[name], value) for name, value in wanted.items() if value is not None]
+    statement = select(*(source.c[name] for name in names)).where(
+        *(of.in_(value) if isinstance(value, list) else of == value for of, value in told)
+    )
     statement = statement.order_by(*(source.c[name] for name in order)).limit(limit).offset(offset)
     return [kind(**row._mapping) for row in conn.execute(statement)]
 

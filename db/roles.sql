@@ -37,12 +37,13 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO marrowline_scheduler;
 GRANT INSERT, UPDATE ON lab, patient, slide, slide_file, model_version, active_model, run, event_inbox, verdict
   TO marrowline_scheduler;
 GRANT INSERT ON verdict_history, correction TO marrowline_scheduler;
+GRANT INSERT, UPDATE ON corrected_cell TO marrowline_scheduler, marrowline_worker;
 GRANT DELETE ON event_inbox, worker TO marrowline_scheduler;
 GRANT INSERT, UPDATE ON upload_status TO marrowline_scheduler;
 GRANT DELETE ON status_due TO marrowline_scheduler;
 
 GRANT SELECT ON lab, model_version, active_model, slide, slide_file, run, run_count, batch, cell, outline, area,
-  tile_defect, correction, verdict, worker TO marrowline_worker;
+  tile_defect, correction, corrected_cell, run_count_effective, verdict, worker TO marrowline_worker;
 GRANT SELECT (id, lab_id, rev, shown_model_id), UPDATE (rev, shown_model_id) ON patient TO marrowline_worker;
 GRANT UPDATE (sha256) ON slide TO marrowline_worker;
 GRANT UPDATE (state, attempt, releases, fence, lease_owner, lease_until, next_at, progress_at, plan, plan_digest,
@@ -57,9 +58,9 @@ GRANT INSERT, UPDATE ON worker TO marrowline_worker;
 -- below the views, but may not name one, as schema public is closed to them.
 GRANT USAGE ON SCHEMA report TO marrowline_report, marrowline_lab, marrowline_scheduler;
 GRANT SELECT ON ALL TABLES IN SCHEMA report TO marrowline_report, marrowline_lab, marrowline_scheduler;
-GRANT SELECT ON active_model, area, audit, batch, cell, correction, lab, lab_day, lab_day_time, lab_finding,
-  model_version, outline, patient, run, run_count, slide, stain_reading, tile_defect, transition, verdict,
-  verdict_history TO marrowline_report, marrowline_lab;
+GRANT SELECT ON active_model, area, audit, batch, cell, corrected_cell, correction, lab, lab_day, lab_day_time,
+  lab_finding, model_version, outline, patient, run, run_count, run_count_effective, slide, stain_reading, tile_defect,
+  transition, verdict, verdict_history TO marrowline_report, marrowline_lab;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA report FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA report TO marrowline_report, marrowline_lab, marrowline_scheduler;
 
@@ -83,17 +84,18 @@ BEGIN
     ('lab', $p$ EXISTS (SELECT FROM pg_catalog.pg_roles AS of_lab
                          WHERE of_lab.rolname = 'marrowline_lab' || '_' || code AND pg_has_role(of_lab.oid, 'USAGE')) $p$),
     ('patient', 'lab_id IN (SELECT id FROM public.lab)'),
-    ('slide', 'patient_id IN (SELECT id FROM public.patient)'),
-    ('verdict', 'patient_id IN (SELECT id FROM public.patient)'),
-    ('verdict_history', 'patient_id IN (SELECT id FROM public.patient)'),
-    ('slide_file', 'slide_id IN (SELECT id FROM public.slide)'),
-    ('run', 'slide_id IN (SELECT id FROM public.slide)'),
-    ('run_count', 'run_id IN (SELECT id FROM public.run)'),
-    ('batch', 'run_id IN (SELECT id FROM public.run)'),
-    ('area', 'run_id IN (SELECT id FROM public.run)'),
-    ('tile_defect', 'run_id IN (SELECT id FROM public.run)'),
-    ('correction', 'run_id IN (SELECT id FROM public.run)'),
-    ('transition', 'run_id IN (SELECT id FROM public.run)'),
+    ('slide', 'EXISTS (SELECT FROM public.patient WHERE patient.id = slide.patient_id)'),
+    ('verdict', 'EXISTS (SELECT FROM public.patient WHERE patient.id = verdict.patient_id)'),
+    ('verdict_history', 'EXISTS (SELECT FROM public.patient WHERE patient.id = verdict_history.patient_id)'),
+    ('slide_file', 'EXISTS (SELECT FROM public.slide WHERE slide.id = slide_file.slide_id)'),
+    ('run', 'EXISTS (SELECT FROM public.slide WHERE slide.id = run.slide_id)'),
+    ('run_count', 'EXISTS (SELECT FROM public.run WHERE run.id = run_count.run_id)'),
+    ('batch', 'EXISTS (SELECT FROM public.run WHERE run.id = batch.run_id)'),
+    ('area', 'EXISTS (SELECT FROM public.run WHERE run.id = area.run_id)'),
+    ('tile_defect', 'EXISTS (SELECT FROM public.run WHERE run.id = tile_defect.run_id)'),
+    ('correction', 'EXISTS (SELECT FROM public.run WHERE run.id = correction.run_id)'),
+    ('corrected_cell', 'EXISTS (SELECT FROM public.run WHERE run.id = corrected_cell.run_id)'),
+    ('transition', 'EXISTS (SELECT FROM public.run WHERE run.id = transition.run_id)'),
     ('lab_day', 'lab_id IN (SELECT id FROM public.lab)'),
     ('lab_day_time', 'lab_id IN (SELECT id FROM public.lab)'),
     ('lab_finding', 'lab_id IN (SELECT id FROM public.lab)'),

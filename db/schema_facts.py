@@ -6,9 +6,27 @@ import re
 
 from sqlalchemy import CheckConstraint, Connection, text
 
-from db import audit_tables, cell_tables, rollup_tables, run_tables, status_tables, tables, verdict_tables
+from db import (
+    audit_tables,
+    cell_tables,
+    correction_tables,
+    rollup_tables,
+    run_tables,
+    status_tables,
+    tables,
+    verdict_tables,
+)
 
-MODULES = (tables, run_tables, cell_tables, verdict_tables, status_tables, audit_tables, rollup_tables)
+MODULES = (
+    tables,
+    run_tables,
+    cell_tables,
+    correction_tables,
+    verdict_tables,
+    status_tables,
+    audit_tables,
+    rollup_tables,
+)
 metadata = tables.lab.metadata
 """That of all tables: whoever takes it from here has every module of tables loaded."""
 PARTITION = re.compile(rf"(?:{'|'.join(cell_tables.PARTITIONED)})_p\d\d")
@@ -38,7 +56,7 @@ TRIGGERS = frozenset(
 GUARDED = frozenset(
     {
         *("lab", "patient", "slide", "slide_file", "run", "run_count", "batch", "area", "tile_defect"),
-        *("verdict", "verdict_history", "correction", "transition"),
+        *("verdict", "verdict_history", "correction", "corrected_cell", "transition"),
         *("lab_day", "lab_day_time", "lab_finding", "stain_reading"),
     }
 )

@@ -36,6 +36,8 @@ _OWN = {
     "cells": (_RESULTS, "tables:cells", "The cells of one patient with their calls."),
     "report": (_RESULTS, "report:report", "A patient's report, and its cells for other programs."),
     "verify": (_RESULTS, "verify:verify", "Prove a finding from its slides up, with a signed certificate."),
+    "corrections": (_RESULTS, "corrections:corrections", "What persons say of cells: import, list, export."),
+    "agreement": (_RESULTS, "agreement:agreement", "How far the model and persons agree: kappa, confusions."),
     "sql": (_RESULTS, "sql:sql", "A read-only query on the report views."),
     "cancel": (_TROUBLE, "cancel:cancel", "Withdraw slides, or all of a patient's, with the reason."),
     "retry": (_TROUBLE, "trouble:retry", "Read a slide again that was quarantined or cancelled."),

@@ -9,6 +9,11 @@ SPACE = UUID("6f0a1c52-9d1e-5c83-8b53-2f6f1e6b7a10")
 MARK = "marrowline"
 """The key that a cell's mark stands under, in the metadata that a program keeps with an object."""
 
+CLASS_MARK = "marrowline_class"
+"""The key of the class that a cell is exported with, so that a class that somebody changed is told from one left."""
+NOT_CALLED = "abstained"
+"""Stands for the class of a cell that the model would not call."""
+
 
 def cell_id(run_id: int, batch_no: int, cell_no: int) -> UUID:
     """Return a cell's identifier: the same in every file, another for every cell of a database."""

@@ -13,7 +13,11 @@ SELECT lab.code AS lab,
        cell.y_l0,
        cell.cell_class,
        cell.abstained,
-       (SELECT max(p) FROM unnest(cell.probabilities) AS p) AS probability,
+       -- There are 14 classes at most; element by element, as a subquery for each cell takes longer.
+       greatest(cell.probabilities[1], cell.probabilities[2], cell.probabilities[3], cell.probabilities[4],
+                cell.probabilities[5], cell.probabilities[6], cell.probabilities[7], cell.probabilities[8],
+                cell.probabilities[9], cell.probabilities[10], cell.probabilities[11], cell.probabilities[12],
+                cell.probabilities[13], cell.probabilities[14], cell.probabilities[15], cell.probabilities[16]) AS probability,
        (SELECT jsonb_object_agg(class, p) FROM unnest(model_version.classes, cell.probabilities) AS call (class, p))
          AS probabilities,
        (SELECT jsonb_object_agg(name, value) FROM unnest(run.feature_names, cell.features) AS measured (name, value))
@@ -21,7 +25,10 @@ SELECT lab.code AS lab,
        (SELECT outline.points_l0 FROM public.outline
          WHERE (outline.run_id, outline.batch_no, outline.cell_no) = (cell.run_id, cell.batch_no, cell.cell_no))
          AS outline_l0,
-       run.model_version_id IS NOT DISTINCT FROM patient.shown_model_id AS shown
+       run.model_version_id IS NOT DISTINCT FROM patient.shown_model_id AS shown,
+       (SELECT corrected_cell.cell_class FROM public.corrected_cell
+         WHERE (corrected_cell.run_id, corrected_cell.batch_no, corrected_cell.cell_no)
+             = (cell.run_id, cell.batch_no, cell.cell_no)) AS corrected_class
   FROM public.cell
   JOIN public.run ON run.id = cell.run_id AND run.state = 'done'
   JOIN public.model_version ON model_version.id = run.model_version_id
@@ -50,3 +57,4 @@ COMMENT ON COLUMN report.cells.features IS 'Shape, colour and texture, named';
 COMMENT ON COLUMN report.cells.outline_l0 IS 'Polygon x, y, x, y ... in level-0 pixels, without the repeated first point';
 COMMENT ON COLUMN report.cells.shown IS
   'Whether the patient''s finding rests on this model version: a slide may be read by several';
+COMMENT ON COLUMN report.cells.corrected_class IS 'The class as a person left it, by which the cell counts; NULL: not corrected';

@@ -22,7 +22,9 @@ SELECT lab.code AS lab,
               OVER (PARTITION BY slide.specimen))::double precision AS denominator
       FROM public.slide
       JOIN public.run ON run.slide_id = slide.id AND run.model_version_id = patient.shown_model_id AND run.state = 'done'
-      JOIN public.run_count ON run_count.run_id = run.id
+     CROSS JOIN LATERAL (  -- OFFSET has the run's rows looked up, where otherwise those of all runs would be summed
+        SELECT * FROM public.run_count_effective AS effective WHERE effective.run_id = run.id OFFSET 0
+     ) AS run_count
      WHERE slide.patient_id = patient.id AND slide.state = 'current'
      GROUP BY slide.specimen, run_count.cell_class, run_count.counted
   ) AS found
@@ -44,7 +46,7 @@ COMMENT ON COLUMN report.differential.specimen IS 'What was smeared: marrow, blo
 COMMENT ON COLUMN report.differential.model_version IS 'Name of the model version that the finding rests on';
 COMMENT ON COLUMN report.differential.cell_class IS 'Class of the cells';
 COMMENT ON COLUMN report.differential.counted IS 'Whether the class is in the denominator of shares';
-COMMENT ON COLUMN report.differential.called IS 'Cells of this class';
+COMMENT ON COLUMN report.differential.called IS 'Cells of this class, as the model called them or a person corrected them';
 COMMENT ON COLUMN report.differential.abstained IS 'Cells most like this class that the model would not call';
 COMMENT ON COLUMN report.differential.share IS
   'Called cells over all counted cells of the specimen, abstained ones included below the line';

@@ -28,7 +28,9 @@ SELECT lab.code AS lab,
            coalesce(sum(of_class.called) FILTER (WHERE of_class.cell_class = 'plasma_cell'), 0)::float8 AS plasma_cells
       FROM public.slide
       JOIN public.run ON run.slide_id = slide.id AND run.model_version_id = patient.shown_model_id AND run.state = 'done'
-      JOIN public.run_count AS of_class ON of_class.run_id = run.id
+     CROSS JOIN LATERAL (  -- as in report.differential
+        SELECT * FROM public.run_count_effective AS effective WHERE effective.run_id = run.id OFFSET 0
+     ) AS of_class
      WHERE slide.patient_id = patient.id AND slide.state = 'current'
      GROUP BY 1, 2
     HAVING sum(of_class.called + of_class.abstained) FILTER (WHERE of_class.counted) > 0

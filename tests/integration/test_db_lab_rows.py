@@ -9,7 +9,8 @@ import pytest
 from psycopg2.errors import Error
 from sqlalchemy import Connection, Engine
 
-from db import migrate, runs
+from db import corrections, migrate, runs
+from db.corrections import Said
 from db.session import make_engine, transaction
 from tests.support.postgres import TEMPLATE, Server
 from tests.support.rights import columns
@@ -30,7 +31,7 @@ OF_NO_LAB = {"model_versions"}
 
 @pytest.fixture(scope="module")
 def filled(postgres: Server) -> Iterator[Engine]:
-    """Two laboratories with a slide in quarantine and a finished one, which has a defect, an area and a stain."""
+    """Two laboratories with a slide in quarantine and a finished one, on which there is all that views show."""
     url = postgres.new_database(template=TEMPLATE)
     engine = make_engine(url)
     use_model(engine)
@@ -46,6 +47,10 @@ def filled(postgres: Server) -> Iterator[Engine]:
         " SELECT id, 0, 0, 0, 0, 1, 1, 'code', 'cause' FROM run WHERE state = 'done'",
     )
     execute(engine, """UPDATE run SET area_shares = '{"countable": 1}', stain_profile = '{"background_r": 1}'""")
+    for by, cell_class in (("ada", "plasma_cell"), ("ben", "lymphoblast")):
+        words = [Said(where="", run_id=run, batch_no=0, cell_no=0, cell_class=cell_class) for run in (1, 3)]
+        with transaction(engine) as conn:
+            corrections.record(conn, words, by, decide)
     yield engine
     engine.dispose()
     postgres.drop_database(url)

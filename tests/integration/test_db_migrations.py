@@ -10,20 +10,24 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from db import migrate, schema_facts
+from db import corrections, migrate, schema_facts
+from db.corrections import Said
 from db.schema_facts import metadata
 from db.session import make_engine, transaction
 from tests.support.postgres import Server
-from tests.support.rows import MODEL, add, add_slide, stored, use_model
+from tests.support.rows import MODEL, add, add_slide, decide, read, stored, use_model
 
 _COLUMNS = """
     SELECT table_name, column_name, data_type, udt_name, is_nullable, column_default, is_identity
-      FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+      FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+     WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name <> 'alembic_version'
 """
 _CONSTRAINTS = """
     SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
      WHERE connamespace = 'public'::regnamespace AND conparentid = 0 AND coninhcount = 0 AND contype <> 't'
 """
+BEFORE_WORDS = "0010-1"
+"""The revision before the one that lets words on cells outlive them."""
 _INDEXES = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
 
 
@@ -182,3 +186,30 @@ def test_a_developer_can_ask_alembic_itself(database_url: str) -> None:
     env = os.environ | {"MARROWLINE_DATABASE_URL": database_url}
     asked = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert (asked.returncode, asked.stdout) == (0, "No new upgrade operations detected.\n"), asked.stderr
+
+
+def test_a_word_of_old_counts_after_the_upgrade_and_stays_with_a_downgrade(lab: Engine) -> None:
+    read(lab, add_slide(lab), ["lymphocyte"] * 3)
+    migrate.downgrade(lab, BEFORE_WORDS)
+    said = "INSERT INTO correction (run_id, batch_no, cell_no, made_by, cell_class) VALUES (1, 0, 1, 'p', '{}')"
+    with transaction(lab) as conn:
+        conn.exec_driver_sql(f"{said.format('monocyte')}; {said.format('smudge')}")
+    migrate.upgrade(lab)
+    with transaction(lab) as conn:
+        counts = conn.exec_driver_sql("SELECT cell_class, called FROM run_count_effective ORDER BY cell_class").all()
+        words = conn.exec_driver_sql("SELECT count(*), count(*) FILTER (WHERE counts) FROM report.corrections").one()
+    assert [tuple(row) for row in counts] == [("lymphocyte", 2), ("smudge", 1)]
+    assert tuple(words) == (2, 1)
+    migrate.downgrade(lab, BEFORE_WORDS)
+    migrate.upgrade(lab)
+    assert migrate.check(lab) == []
+
+
+def test_downgrade_refuses_to_lose_where_a_corrected_cell_lay(lab: Engine) -> None:
+    read(lab, add_slide(lab))
+    with transaction(lab) as conn:
+        word = Said(where="", run_id=1, batch_no=0, cell_no=0, cell_class="smudge")
+        corrections.record(conn, [word], "p", decide)
+    with pytest.raises(RuntimeError, match="holds values"):
+        migrate.downgrade(lab, BEFORE_WORDS)
+    assert migrate.check(lab) == []

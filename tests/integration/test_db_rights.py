@@ -19,6 +19,7 @@ EXPECTED = """
     batch           R          RIUD    -       -    -
     cell            R          RIUD    -       -    -
     cell_p*         R          -       -       -    -
+    corrected_cell  RIU        RIU     -       -    -
     correction      RI         R       -       -    -
     event_inbox     RIUD       -       -       -    -
     lab             RIU        R       -       -    -
@@ -51,9 +52,9 @@ SOME = {
     " n_cells error_code error_cause error_remedy changed_by change_reason finished_at",
 }
 BELOW_THE_VIEWS = {
-    "active_model", "area", "audit", "batch", "cell", "correction", "lab", "lab_day", "lab_day_time", "lab_finding",
-    "model_version", "outline", "patient", "run", "run_count", "slide", "stain_reading", "tile_defect", "transition",
-    "verdict", "verdict_history",
+    "active_model", "area", "audit", "batch", "cell", "corrected_cell", "correction", "lab", "lab_day", "lab_day_time",
+    "lab_finding", "model_version", "outline", "patient", "run", "run_count", "slide", "stain_reading", "tile_defect",
+    "transition", "verdict", "verdict_history",
 }  # fmt: skip
 OF_NO_TABLE = [
     "CREATE TABLE public.mine (x int)",

@@ -23,5 +23,5 @@ def test_a_view_file_makes_the_one_view_or_function_that_it_is_named_for(path: P
     assert re.findall(r"CREATE (?:VIEW|FUNCTION) (report\.\w+)", path.read_text()) == [f"report.{name}"]
 
 
-def test_views_and_roles_are_run_in_the_order_of_their_numbers() -> None:
-    assert migrate._scripts() == [*VIEWS, DB / "roles.sql"]
+def test_counts_views_and_roles_are_run_in_the_order_of_their_numbers() -> None:
+    assert migrate._scripts() == [DB / "counting.sql", *VIEWS, DB / "roles.sql"]

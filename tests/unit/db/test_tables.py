@@ -5,7 +5,7 @@ import re
 import pytest
 from sqlalchemy import CheckConstraint, DateTime, Table
 
-from db import cell_tables
+from db import cell_tables, correction_tables
 from db.records import CellClass, Finding, RunState, SlideState, Specimen
 from db.run_tables import run
 from db.schema_facts import metadata
@@ -35,6 +35,8 @@ def test_every_time_knows_its_zone(table: Table) -> None:
         (slide, "specimen", Specimen),
         (verdict, "finding", Finding),
         (cell_tables.cell, "cell_class", CellClass),
+        (correction_tables.correction, "called", CellClass),
+        (correction_tables.corrected_cell, "called", CellClass),
     ],
 )
 def test_the_words_of_the_records_are_those_of_the_table(table: Table, column: str, words: type[RunState]) -> None:

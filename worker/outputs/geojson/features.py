@@ -13,12 +13,10 @@ import numpy as np
 
 from db.cases import CaseCell
 from db.records import CellClass
-from worker.cell_ids import MARK, cell_id, cell_mark
+from worker.cell_ids import CLASS_MARK, MARK, NOT_CALLED, cell_id, cell_mark
 from worker.cells.polygons import mended, way_round
 from worker.outputs.marks import ABSTAINED, MARKS
 
-NOT_CALLED = "abstained"
-"""The second name of an abstained cell's class; the first is the most probable one."""
 MEASUREMENTS: Mapping[str, str] = MappingProxyType(
     {
         "nucleus_area_um2": "Nucleus: Area µm^2",
@@ -44,20 +42,28 @@ def measured(feature_names: Sequence[str]) -> Measured:
 
 
 def feature_of(cell: CaseCell, wanted: Measured) -> dict[str, Any]:
-    """Return a cell as a feature: a `cell` with its outline, or a `detection` at its place where none is known."""
+    """Return a cell as a feature: a `cell` with its outline, or a `detection` at its place where none is known.
+
+    Its class is the one that it counts as: a person's where there is one, else the model's.
+    """
     ring = _ring(cell.outline_l0)
+    cell_class = CellClass(cell.corrected_class or cell.cell_class)
+    abstained = cell.abstained and cell.corrected_class is None
     return {
         "type": "Feature",
         "id": str(cell_id(cell.run_id, cell.batch_no, cell.cell_no)),
         "geometry": _point(cell) if ring is None else {"type": "Polygon", "coordinates": [ring]},
         "properties": {
             "objectType": "detection" if ring is None else "cell",
-            "classification": classification(CellClass(cell.cell_class), abstained=cell.abstained),
+            "classification": classification(cell_class, abstained=abstained),
             "measurements": {
                 "Probability": round(cell.probability, 4),
                 **{label: _short(cell.features[place]) for place, label in wanted},
             },
-            "metadata": {MARK: cell_mark(cell.run_id, cell.batch_no, cell.cell_no)},
+            "metadata": {
+                MARK: cell_mark(cell.run_id, cell.batch_no, cell.cell_no),
+                CLASS_MARK: NOT_CALLED if abstained else cell_class.value,
+            },
         },
     }
 

@@ -41,7 +41,7 @@ def test_a_cell_has_the_keys_that_qupath_reads() -> None:
             "objectType": "cell",
             "classification": {"name": "lymphoblast", "color": list(MARKS[CellClass.LYMPHOBLAST][1])},
             "measurements": {"Probability": 0.7, "Nucleus: Area µm^2": 61.23, "Nucleus: Solidity": 0.95},
-            "metadata": {"marrowline": "7/0/0"},
+            "metadata": {"marrowline": "7/0/0", "marrowline_class": "lymphoblast"},
         },
     }
 
