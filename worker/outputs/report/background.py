@@ -52,14 +52,15 @@ def correction_note(case: Case) -> str:
 
 
 def certainty(case: Case) -> tuple[Fact, ...]:
-    """Return what else bears on the intervals."""
+    """Return what else bears on the intervals of the classes that were judged."""
+    judged = {one["cell_class"] for one in case.evidence.get("criteria", ())}
     made = []
     if more := case.evidence.get("more_cells"):
         note = "so that the finding can be told, if the shares stay as they are"
         made.append(Fact(name="Count on", value=f"{words.count(more)} more cells", note=note))
     for one in case.evidence.get("specimens", ()):
         for area in one.get("between_areas", ()):
-            if area.get("p") is not None and area["p"] < 0.05:
+            if area["cell_class"] in judged and area.get("p") is not None and area["p"] < 0.05:
                 name = f"{words.title(words.plural(area['cell_class']))} in {one['specimen']}"
                 note = f"some areas hold more of them than chance explains ({words.p_value(area['p'])})"
                 made.append(Fact(name=name, value="unevenly spread", note=note))
@@ -69,7 +70,7 @@ def certainty(case: Case) -> tuple[Fact, ...]:
 def fuzzy(case: Case) -> tuple[FuzzyView, ...]:
     """Return what the fuzzy systems make of the cells, the rules that fired the strongest first."""
     held: Mapping[str, Any] = case.evidence.get("fuzzy") or {}
-    return tuple(_fuzzy(disease, one) for disease, one in held.items())
+    return tuple(_fuzzy(disease, one) for disease, one in sorted(held.items()))
 
 
 def provenance(case: Case) -> tuple[Fact, ...]:
