@@ -15,6 +15,8 @@ from db.run_tables import run
 
 T = TypeVar("T")
 
+_CELL_KEY = ("run_id", "batch_no", "cell_no")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PatientReport:
@@ -131,6 +133,15 @@ class CellReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _CellKey:
+    """Which cell of all."""
+
+    run_id: int
+    batch_no: int
+    cell_no: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelVersionReport:
     """A registered model version; the fields are those of `marrowline models list --json`, beside what is installed."""
 
@@ -232,11 +243,20 @@ def cells(
     limit: int | None = None,
     offset: int = 0,
 ) -> list[CellReport]:
-    """Return cells of finished runs by run, batch and number: of a run that is named, or of those that are shown."""
+    """Return cells of finished runs by run, batch and number: of a run that is named, or of those that are shown.
+
+    What a cell measures is put together in the view for each cell that it is asked for, which takes longer than finding
+    it: so a page's keys are looked up first, and then only the batches that they are in.
+    """
     shown = True if run_id is None else None
-    wanted = {"lab": lab, "patient": patient, "run_id": run_id, "cell_class": cell_class, "shown": shown}
-    order = ("run_id", "batch_no", "cell_no")
-    return read_view(conn, CellReport, "cells", wanted, order, limit=limit, offset=offset)
+    wanted: dict[str, object] = {
+        "lab": lab, "patient": patient, "run_id": run_id, "cell_class": cell_class, "shown": shown,
+    }  # fmt: skip
+    keys = read_view(conn, _CellKey, "cells", wanted, _CELL_KEY, limit=limit, offset=offset)
+    batches = {name: sorted({getattr(key, name) for key in keys}) for name in ("run_id", "batch_no")}
+    found = read_view(conn, CellReport, "cells", wanted | batches, _CELL_KEY) if keys else []
+    page = set(keys)
+    return [one for one in found if _CellKey(run_id=one.run_id, batch_no=one.batch_no, cell_no=one.cell_no) in page]
 
 
 def model_versions(conn: Connection) -> list[ModelVersionReport]:
@@ -268,10 +288,18 @@ def read_view(
     limit: int | None = None,
     offset: int = 0,
 ) -> list[T]:
-    """Return the rows of a view whose columns are the fields of `kind`, a dataclass; wanted None is: anything."""
+    """Return the rows of a view, whose columns are the fields of `kind`, a dataclass, that equal all that is wanted.
+
+    None is wanted where any value is right; of a list, one of its values. Only such plain comparisons reach below the
+    barrier of a view.
+    """
     shape: Any = kind
-    source = table(view, *(column(field.name) for field in fields(shape)), schema="report")
-    statement = select(source).where(*(source.c[name] == value for name, value in wanted.items() if value is not None))
+    names = [field.name for field in fields(shape)]
+    source = table(view, *(column(name) for name in {*names, *wanted}), schema="report")
+    told = [(source.c[name], value) for name, value in wanted.items() if value is not None]
+    statement = select(*(source.c[name] for name in names)).where(
+        *(of.in_(value) if isinstance(value, list) else of == value for of, value in told)
+    )
     statement = statement.order_by(*(source.c[name] for name in order)).limit(limit).offset(offset)
     return [kind(**row._mapping) for row in conn.execute(statement)]
 

@@ -36,7 +36,8 @@ _COUNTS = text(
     SELECT slide.patient_id, slide.specimen, slide.id AS slide_id, run_count.cell_class, run_count.called,
            CASE WHEN run_count.counted THEN run_count.abstained ELSE 0 END AS abstained,
            run.n_read, run.stop
-      FROM run_count_effective AS run_count JOIN run ON run.id = run_count.run_id JOIN slide ON slide.id = run.slide_id
+      FROM run_count_effective AS run_count JOIN run ON run.id = run_count.run_id
+      JOIN slide ON slide.id = run.slide_id
      WHERE run_count.run_id = ANY (:runs) ORDER BY slide.id, run_count.cell_class
     """
 )

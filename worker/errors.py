@@ -9,6 +9,7 @@ MarrowlineError
 │   └── ReaderStuckError    a slide's reader gave no answer in time: the file's fault, or that of a stalled disk
 ├── ObjectChangedError  the stored object is not the registered version any more: the next listing decides
 ├── ModelError          weights are absent, altered or do not fit: fix the installation
+├── UnknownRuleError    the lab uses a rule set that this version has not: fix the installation
 ├── ProofError          a certificate or a key does not prove what it is given for
 └── BadRequestError     a sidecar, key or argument is not valid
 Anything else is a bug and rises.
@@ -60,6 +61,10 @@ class ObjectChangedError(MarrowlineError):
 
 class ModelError(MarrowlineError):
     """Weights are absent, altered or do not fit their card."""
+
+
+class UnknownRuleError(MarrowlineError):
+    """A lab uses a rule set that this version of the package does not have."""
 
 
 class ProofError(MarrowlineError):

@@ -32,6 +32,7 @@ from worker.errors import (
     SandboxError,
     ServiceError,
     StoreRefusedError,
+    UnknownRuleError,
 )
 from worker.heartbeat import Heartbeat
 from worker.nets.cards import version_of
@@ -117,7 +118,7 @@ def _guarded(claim: Claim, bench: Bench) -> Outcome:
     except _StoppingError:
         leases.release(bench.engine, claim)
         return Outcome.RELEASED
-    except (NoSpaceError, StoreRefusedError, SandboxError, ModelError, ObjectChangedError) as error:
+    except (NoSpaceError, StoreRefusedError, SandboxError, ModelError, UnknownRuleError, ObjectChangedError) as error:
         # The site's fault, or a new version that the next listing registers: no attempt is burnt.
         return _retry(claim, bench, error, delay_s=_LATER_S, counts=False)
     except ServiceError as error:

@@ -44,7 +44,10 @@ SELECT lab.code AS lab,
      ORDER BY run.model_version_id IS NOT DISTINCT FROM patient.shown_model_id DESC, run.id DESC LIMIT 1
   ) AS reading ON true
   LEFT JOIN public.model_version ON model_version.id = reading.model_version_id
-  LEFT JOIN LATERAL (SELECT count(*) AS n FROM public.batch WHERE batch.run_id = reading.id) AS written ON true
+  LEFT JOIN LATERAL (
+    SELECT CASE WHEN reading.state = 'done' THEN coalesce(reading.n_read, reading.n_batches)  -- so none need be counted
+                ELSE (SELECT count(*) FROM public.batch WHERE batch.run_id = reading.id) END AS n
+  ) AS written ON true
   LEFT JOIN LATERAL (
     SELECT count(*) AS n FROM public.tile_defect WHERE tile_defect.run_id = reading.id
   ) AS torn ON true;

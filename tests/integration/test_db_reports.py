@@ -126,6 +126,23 @@ def test_a_cell_is_reported_with_named_values(lab: Engine) -> None:
     assert found.outline_l0 == [1, 0, 5, 0, 1, 4]
 
 
+@pytest.mark.parametrize(("limit", "offset"), [(None, 0), (3, 0), (3, 2), (4, 3), (2, 6), (2, 99)])
+def test_pages_of_cells_are_pieces_of_all_of_them(lab: Engine, limit: int | None, offset: int) -> None:
+    for name in ("a", "b"):
+        claim = taken(lab, add_slide(lab, name))
+        runs.store_plan(lab, claim, plan(n_batches=2))
+        for no in range(2):
+            runs.write_batch(lab, claim, batch(no, ["lymphoblast", "lymphocyte"]))
+        runs.finish(lab, claim, decide)
+    everything = [(run, no, cell) for run in (1, 2) for no in range(2) for cell in range(2)]
+    with transaction(lab) as conn:
+        found = reports.cells(conn, patient="patient", limit=limit, offset=offset)
+        classes = {one.cell_no for one in reports.cells(conn, cell_class="lymphocyte", limit=limit, offset=offset)}
+    page = everything[offset:] if limit is None else everything[offset : offset + limit]
+    assert [(one.run_id, one.batch_no, one.cell_no) for one in found] == page
+    assert classes <= {1}
+
+
 def test_the_differential_has_abstained_cells_below_the_line(lab: Engine) -> None:
     with transaction(lab) as conn:
         run_id = add(conn, stored(), specimen=Specimen.BLOOD)

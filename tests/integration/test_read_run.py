@@ -80,3 +80,15 @@ def test_a_run_is_not_read_with_another_model_of_the_same_name_and_weights(
     assert read_run(run_id, bench) is Outcome.RETRY
     assert scalar(lab, ERROR).startswith("model: m1: this worker's model differs in segmenter")
     assert scalar(lab, "SELECT attempt - releases FROM run") == 0
+
+
+def test_a_run_waits_for_a_worker_that_knows_its_labs_rule(
+    lab: Engine, store: FolderStore, run_id: int, tmp_path: Path
+) -> None:
+    bench = bench_of(lab, store, tmp_path, deadline_s=60)
+    execute(lab, "UPDATE lab SET rule = 'marrowline-2031.1'")
+    assert read_run(run_id, bench) is Outcome.RETRY
+    assert scalar(lab, ERROR).startswith(
+        "unknown_rule: the lab's rule set 'marrowline-2031.1' is none of this worker's"
+    )
+    assert scalar(lab, "SELECT attempt - releases FROM run") == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,14 @@ USE = "research use only, not for diagnostic procedures"
 
 def tables_of(lab: Engine, folder: Path, patient: str = "patient") -> dict[str, list[dict[str, str]]]:
     """Return the tables by what they hold."""
-    told: list[int] = []
-    paths = write(workshop_on(lab, folder), case(lab, patient), folder, lambda _what, done, _total: told.append(done))
-    assert told == [1, 2, 3]
+    told: list[tuple[str, int, int]] = []
+    paths = write(workshop_on(lab, folder), case(lab, patient), folder, lambda *at: told.append(at))
     found = {}
     for path in paths:
         with path.open(newline="", encoding="utf-8") as file:
             found[path.name.split("-")[0]] = list(csv.DictReader(file))
+    cells = len(found["cells"])
+    assert told[-1:] == [(paths[0].name, cells, cells)]
     return found
 
 
@@ -80,6 +82,8 @@ def test_slides_without_a_result_are_listed_with_their_cause(lab: Engine, tmp_pa
     runs.fail(lab, rows.taken(lab, run_id), code="blank", cause="bare glass", remedy="Scan it again.", decide=decide)
     first, second = tables_of(lab, tmp_path)["slides"]
     assert (first["key"], first["state"], first["cells"]) == ("lab/patient/a.tif", "done", "1")
+    assert datetime.fromisoformat(first["finished_at"]).tzinfo is not None
+    assert "T" in first["finished_at"]
     assert (second["state"], second["error_code"], second["reason"], second["cells"]) == (
         "quarantined", "blank", "bare glass", "",
     )  # fmt: skip

@@ -32,7 +32,7 @@ def test_every_slide_that_was_read_has_a_file_with_its_cells(lab: Engine, tmp_pa
     with transaction(lab) as conn:
         case = case_of(conn, "patient")
     paths = write(workshop_on(lab, tmp_path), case, tmp_path, lambda *at: told.append(at))
-    assert told == [(paths[0].name, 1, 2), (paths[1].name, 2, 2)]
+    assert told == [(paths[0].name, 2, 3), (paths[1].name, 3, 3)]
     first, second = (json.loads(path.read_text()) for path in paths)
     assert first["marrowline"]["slide_id"] == case.slides[0].slide_id
     assert first["marrowline"]["use"] == "research use only, not for diagnostic procedures"

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from db import models
-from db.records import CellClass
+from db import models, runs
+from db.records import CellClass, SlideFacts
 from db.session import make_engine, transaction
 from scheduler import cli
 from scheduler.model_files import document_of
 from tests.support.models import write_tiny_model
 from tests.support.postgres import TEMPLATE, Server
 from tests.support.registry import altered
-from tests.support.rows import add, execute, scalar
+from tests.support.rows import DEFAULTS, add, execute, scalar, stored
 from tests.support.smears import write_smear
 from worker.config import WorkerSettings
 from worker.nets.cards import describe, find
@@ -177,6 +177,13 @@ def test_a_model_that_is_not_the_registered_one_reads_nothing(site: Site) -> Non
     altered(site.shop.models_dir / "tiny.safetensors")
     proof = site.verified()
     assert (differing(proof), proof.batches) == (["model"], 0)
+
+
+def test_a_patient_whose_slides_wait_is_proven_to_be_incomplete(site: Site) -> None:
+    with transaction(site.shop.engine) as conn:
+        runs.register(conn, stored("lab/other/b.tif"), SlideFacts(lab="lab", patient="other"), DEFAULTS, decide)
+    proof = verify(site.shop, Request(patient="other", seed=1), lambda _what, _done, _total: None)
+    assert (proof.case.report.finding, proof.differences, proof.batches) == ("incomplete", (), 0)
 
 
 @pytest.fixture

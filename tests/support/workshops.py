@@ -14,19 +14,19 @@ from worker.staging import CacheSpec
 from worker.storage import open_store
 from worker.workshop import Workshop
 
-_MANY_CELLS = """
+_AT_ONCE = 50_000
+"""Cells of one statement, which may take some seconds on a busy machine."""
+_CELLS = """
 INSERT INTO cell SELECT %(run)s, 0, n, 50 * (n %% 1000) + 20, 50 * (n / 1000) + 20, 'lymphocyte', n %% 50 = 0,
-       ARRAY[0.1, 0.1, 0.7, 0.1], ARRAY[40 + n %% 7, 0.9] FROM generate_series(1, %(cells)s) AS n
+       ARRAY[0.1, 0.1, 0.7, 0.1], ARRAY[40 + n %% 7, 0.9] FROM generate_series(%(first)s, %(last)s) AS n
 """
-_THEIR_OUTLINES = """
-INSERT INTO outline SELECT %(run)s, 0, n, (
-         SELECT array_agg(round(at)::int ORDER BY k, axis)
-           FROM generate_series(0, 11) AS k,
-                LATERAL (VALUES (0, 50 * (n %% 1000) + 20 + (15 + n %% 5) * cosd(30 * k)),
-                                (1, 50 * (n / 1000) + 20 + (15 + n %% 3) * sind(30 * k))) AS corner (axis, at))
-  FROM generate_series(1, %(cells)s) AS n
+_OUTLINES = """
+INSERT INTO outline SELECT %(run)s, 0, n,
+       ARRAY[x + r, y, x + 12, y + 11, x, y + r, x - 12, y + 11, x - r, y, x - 12, y - 11, x, y - r, x + 12, y - 11]
+  FROM (SELECT n, 50 * (n %% 1000) + 20 AS x, 50 * (n / 1000) + 20 AS y, 16 + n %% 4 AS r
+          FROM generate_series(%(first)s, %(last)s) AS n) AS placed
 """
-_THEIR_NUMBER = "UPDATE batch SET n_cells = n_cells + %(cells)s WHERE run_id = %(run)s"
+_NUMBER = "UPDATE batch SET n_cells = 1 + %(last)s WHERE run_id = %(run)s"
 
 
 def workshop_on(engine: Engine, folder: Path) -> Workshop:
@@ -48,13 +48,10 @@ def read_many(engine: Engine, cells: int, *, patient: str = "patient") -> int:
     claim = taken(engine, run_id)
     runs.store_plan(engine, claim, plan())
     runs.write_batch(engine, claim, batch())
-    with transaction(engine) as conn:
-        given = {"run": run_id, "cells": cells}
-        for statement in (
-            _MANY_CELLS,
-            _THEIR_OUTLINES,
-            "UPDATE batch SET n_cells = 1 + %(cells)s WHERE run_id = %(run)s",
-        ):
-            conn.exec_driver_sql(statement, given)
+    for first in range(1, cells + 1, _AT_ONCE):
+        given = {"run": run_id, "first": first, "last": min(cells, first + _AT_ONCE - 1)}
+        with transaction(engine) as conn:
+            for statement in (_CELLS, _OUTLINES, _NUMBER):
+                conn.exec_driver_sql(statement, given)
     runs.finish(engine, claim, decide)
     return run_id

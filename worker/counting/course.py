@@ -16,6 +16,7 @@ from db.records import NOT_COUNTED, Batch, BatchCount, CellClass, SlideTally, Sp
 from worker.counting.dispersion import measured_over
 from worker.counting.intervals import counted
 from worker.counting.looks import due, looks_for, share_at_end, stop
+from worker.errors import UnknownRuleError
 from worker.rules import RULES, RuleSet
 
 
@@ -72,8 +73,13 @@ class Course:
 def counting_for(rule_name: str, specimen: Specimen) -> dict[str, Any] | None:
     """Return what a plan has to say of its looks; None where the rule takes none in this specimen: all is read.
 
-    Raises KeyError for a rule name that was never released.
+    Raises UnknownRuleError for a rule set that this version does not have.
     """
+    if rule_name not in RULES:
+        raise UnknownRuleError(
+            f"the lab's rule set {rule_name!r} is none of this worker's: install the same package version on "
+            "scheduler and worker"
+        )
     looks = looks_for(RULES[rule_name], specimen)
     return {"rule": rule_name, "specimen": specimen.value, "looks": list(looks)} if looks else None
 

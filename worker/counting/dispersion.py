@@ -1,9 +1,11 @@
 """Whether a class is spread more unevenly than chance does, between slides and between areas of a slide.
 
 Pearson's chi-square over its degrees of freedom says by how much the counts vary more than those of independent cells
-would. Where the test finds that (p below `_P`), the sample tells as much as so many times fewer cells: its interval is
-Clopper and Pearson's of the counts divided by that number, the design effect (Rao and Scott, J Am Stat Assoc
-1981;76:221; Korn and Graubard, Surv Methodol 1998;24:193). Of slides and areas the greater one counts.
+would. The sample then tells as much as so many times fewer cells: its interval is Clopper and Pearson's of the counts
+divided by that number, the design effect (Rao and Scott, J Am Stat Assoc 1981;76:221). How uncertain the number is
+itself is allowed for by the ratio of the quantiles of t and normal distribution, squared (Korn and Graubard, Surv
+Methodol 1998;24:193). Of a few slides or areas only, where this would swamp everything, the number counts as it is, and
+only where the test finds that chance does not explain it (p below `_P`). Of slides and areas the greater effect counts.
 """
 
 from __future__ import annotations
@@ -12,12 +14,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from scipy.special import chdtrc
+from scipy.special import chdtrc, ndtri, stdtrit
 
 from db.records import AREAS, NOT_COUNTED, BatchCount, CellClass, Measured, SlideTally, SpecimenTally
 from worker.counting.intervals import counted
 
 _P = 0.05
+_ENOUGH = 9
+"""Degrees of freedom from which the dispersion is taken for known, within its own uncertainty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,14 @@ class Spread:
     def dispersion(self) -> float:
         """How many times the counts vary as much as those of independent cells."""
         return self.chi2 / self.df
+
+    @property
+    def design_effect(self) -> float:
+        """How many counted cells tell as much as one independent cell."""
+        if self.df < _ENOUGH:
+            return self.dispersion if self.p < _P else 1.0
+        allowance = float(stdtrit(self.df, 1 - _P / 2) / ndtri(1 - _P / 2)) ** 2
+        return max(1.0, self.dispersion * allowance)
 
 
 def between_slides(tally: SpecimenTally) -> list[Spread]:
@@ -76,7 +88,7 @@ def _over(called: Sequence[int], cells: Sequence[int]) -> Measured | None:
 def design_effect(tally: SpecimenTally, cell_class: CellClass) -> float:
     """Return how many counted cells tell as much as one independent cell; 1 where no unevenness was found."""
     spreads = [one for one in (*between_slides(tally), *between_areas(tally)) if one.cell_class == cell_class]
-    return max((one.dispersion for one in spreads if one.p < _P), default=1.0)
+    return max((one.design_effect for one in spreads), default=1.0)
 
 
 def _counted_classes(tally: SpecimenTally) -> Iterator[str]:

@@ -76,7 +76,7 @@ def _interval(one: Share) -> dict[str, float | None]:
 
 
 def _spread(one: Spread) -> dict[str, Any]:
-    return asdict(one) | {"p": one.p, "dispersion": one.dispersion}
+    return asdict(one) | {"p": one.p, "dispersion": one.dispersion, "design_effect": one.design_effect}
 
 
 def _slide(one: SlideTally) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from gzip import GzipFile
@@ -28,7 +29,7 @@ def whole(path: Path, *, packed: bool = False) -> Iterator[TextIO]:
 @contextmanager
 def whole_bytes(path: Path) -> Iterator[BinaryIO]:
     """Yield a file of bytes, otherwise as `whole`."""
-    staged = path.with_name(f".{path.name}.part")
+    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with staged.open("wb") as file:
             yield file

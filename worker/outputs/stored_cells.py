@@ -1,13 +1,18 @@
-"""A slide's cells, as many as the case says that there are."""
+"""The cells of a case's slides, as many as the case says that there are, and word of how far they are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from db.cases import CaseCell, CaseSlide, cells_of
+from db.cases import Case, CaseCell, CaseSlide, cells_of
 from worker.errors import ServiceError
+from worker.workshop import Tell
+
+TOLD_EVERY = 50_000
+"""Cells, of which a second or more passes before they are written."""
 
 
 def all_cells(conn: Connection, slide: CaseSlide) -> Iterator[CaseCell]:
@@ -22,3 +27,26 @@ def all_cells(conn: Connection, slide: CaseSlide) -> Iterator[CaseCell]:
             count += 1
     if count != slide.cells:
         raise ServiceError(f"slide {slide.slide_id} changed while it was written: run the command again")
+
+
+@dataclass(kw_only=True)
+class Passing:
+    """Counts the cells of a case as they pass, slide by slide."""
+
+    tell: Tell
+    total: int
+    done: int = 0
+
+    @classmethod
+    def of(cls, case: Case, tell: Tell) -> Passing:
+        """Return a count of all cells of the slides that were read."""
+        return cls(tell=tell, total=sum(slide.cells or 0 for slide in case.read))
+
+    def along(self, name: str, cells: Iterable[CaseCell]) -> Iterator[CaseCell]:
+        """Yield the cells of one more slide, and tell under that name, at its end too, how many have passed."""
+        for cell in cells:
+            yield cell
+            self.done += 1
+            if self.done % TOLD_EVERY == 0:
+                self.tell(name, self.done, self.total)
+        self.tell(name, self.done, self.total)

@@ -6,7 +6,9 @@ Every row says what it may be used for, as rows are copied into other tables.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from db.cases import Case, CaseCell, CaseSlide
 from db.session import transaction
 from worker.outputs.files import patient_stem, whole
 from worker.outputs.panel import NOTICE
-from worker.outputs.stored_cells import all_cells
+from worker.outputs.stored_cells import Passing, all_cells
 from worker.workshop import Tell, Workshop
 
 _CELL = ("slide_id", "run_id", "batch_no", "cell_no", "x_l0", "y_l0", "cell_class", "abstained", "corrected_class",
@@ -31,6 +33,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that a spreadsheet would run."""
 
 _Row = Mapping[str, object]
+_Along = Callable[[Iterable[CaseCell]], Iterator[CaseCell]]
 
 
 def write(workshop: Workshop, case: Case, folder: Path, tell: Tell) -> list[Path]:
@@ -38,18 +41,13 @@ def write(workshop: Workshop, case: Case, folder: Path, tell: Tell) -> list[Path
 
     Raises BadRequestError where the folder takes no file, ServiceError when a slide changes meanwhile.
     """
-    written: list[Path] = []
+    paths = {what: folder / f"{patient_stem(case.report, what)}.csv" for what in ("cells", "differential", "slides")}
+    along = partial(Passing.of(case, tell).along, paths["cells"].name)
     with transaction(workshop.engine) as conn:
-        for what, columns, rows in (
-            ("cells", cell_columns(case), _cells(conn, case)),
-            ("differential", (*_DIFFERENTIAL, *_INTERVAL), _differential(conn, case)),
-            ("slides", (*_SLIDE, "countable_share"), map(_slide_row, case.slides)),
-        ):
-            path = folder / f"{patient_stem(case.report, what)}.csv"
-            _write(path, columns, rows)
-            written.append(path)
-            tell(path.name, len(written), 3)
-    return written
+        _write(paths["cells"], cell_columns(case), _cells(conn, case, along))
+        _write(paths["differential"], (*_DIFFERENTIAL, *_INTERVAL), _differential(conn, case))
+        _write(paths["slides"], (*_SLIDE, "countable_share"), map(_slide_row, case.slides))
+    return list(paths.values())
 
 
 def cell_columns(case: Case) -> tuple[str, ...]:
@@ -68,8 +66,9 @@ def cell_row(case: Case, slide: CaseSlide, cell: CaseCell) -> dict[str, object]:
     }
 
 
-def _cells(conn: Connection, case: Case) -> Iterator[_Row]:
-    return (cell_row(case, slide, cell) for slide in case.read for cell in all_cells(conn, slide))
+def _cells(conn: Connection, case: Case, along: _Along) -> Iterator[_Row]:
+    for slide in case.read:
+        yield from (cell_row(case, slide, cell) for cell in along(all_cells(conn, slide)))
 
 
 def _differential(conn: Connection, case: Case) -> Iterator[_Row]:
@@ -99,6 +98,8 @@ def _field(value: object) -> object:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.7g}"
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from worker.errors import BadSlideError
 
-_HEADER_BYTES = 2**16
+HEADER_BYTES = 2**16
 _PREFIX = 128
 _WHOLE_SLIDE = b"1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage
 _IMPLICIT, _DEFLATED, _BIG_ENDIAN = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.2"
@@ -47,7 +47,7 @@ def series_uid(header: bytes) -> bytes | None:
 
 def _series_of(file: Path) -> bytes | None:
     with file.open("rb") as stream:
-        return series_uid(stream.read(_HEADER_BYTES))
+        return series_uid(stream.read(HEADER_BYTES))
 
 
 def _walked(header: bytes) -> bytes | None:

@@ -58,12 +58,12 @@ def _values(case: Case, evidence: Mapping[str, Any]) -> Iterator[tuple[str, str,
     cells = int(evidence["cells"])
     yield "cells", "cells counted", {"valueQuantity": number(cells)}
     if cells:
-        for name, count in evidence["counts"].items():
+        for name in sorted({*evidence["counts"], *evidence.get("shares", {})}):
             if CellClass(name) not in NOT_COUNTED:
-                yield name, f"{name.replace('_', ' ')}s of all counted cells", _share(case, evidence, name, count)
+                yield name, f"{name.replace('_', ' ')}s of all counted cells", _share(case, evidence, name)
         abstained = int(evidence["abstained"])
         yield "abstained", "cells that the model would not call", {"valueQuantity": percent(abstained / cells)}
-    if ratio := evidence.get("m_e_ratio"):
+    if (ratio := evidence.get("m_e_ratio")) and ratio["value"] is not None:
         yield "m_e_ratio", "myeloid to erythroid cells", _ratio(ratio)
     if (smudge := evidence.get("smudge_per_100")) is not None:
         yield (
@@ -73,8 +73,9 @@ def _values(case: Case, evidence: Mapping[str, Any]) -> Iterator[tuple[str, str,
         )
 
 
-def _share(case: Case, evidence: Mapping[str, Any], name: str, count: int) -> Json:
+def _share(case: Case, evidence: Mapping[str, Any], name: str) -> Json:
     """Return a class's share with its count, its interval and the threshold that the rule holds against it."""
+    count = evidence["counts"].get(name, 0)
     share = evidence.get("shares", {}).get(name, {"value": count / evidence["cells"]})
     parts = [{"code": own_code("count", "cells of this class"), "valueQuantity": number(count)}]
     parts += [
@@ -96,8 +97,10 @@ def _ratio(ratio: Mapping[str, Any]) -> Json:
 
 
 def _interval(of: Mapping[str, Any], quantity: Callable[[float], Json]) -> list[Json]:
-    """Return the ends of an interval where both are known."""
+    """Return the ends of an interval that are stated; a ratio's upper one may be none."""
     ends = (("ci_low", "lower end of the confidence interval"), ("ci_high", "upper end of the confidence interval"))
-    if any(of.get(name) is None for name, _ in ends):
-        return []
-    return [{"code": own_code(name, words), "valueQuantity": quantity(of[name])} for name, words in ends]
+    return [
+        {"code": own_code(name, words), "valueQuantity": quantity(of[name])}
+        for name, words in ends
+        if of.get(name) is not None
+    ]

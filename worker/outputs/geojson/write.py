@@ -12,7 +12,7 @@ from db.session import transaction
 from worker.outputs.files import whole
 from worker.outputs.geojson.features import feature_of, measured
 from worker.outputs.panel import NOTICE
-from worker.outputs.stored_cells import all_cells
+from worker.outputs.stored_cells import Passing, all_cells
 from worker.workshop import Tell, Workshop
 
 
@@ -40,13 +40,12 @@ def write_features(file: TextIO, about: Mapping[str, Any], slide: CaseSlide, cel
 
 
 def _write(workshop: Workshop, case: Case, folder: Path, tell: Tell, *, packed: bool) -> list[Path]:
-    written: list[Path] = []
+    passing, written = Passing.of(case, tell), list[Path]()
     for slide in case.read:
         path = folder / f"slide-{slide.slide_id}.geojson{'.gz' if packed else ''}"
         with transaction(workshop.engine) as conn, whole(path, packed=packed) as file:
-            write_features(file, _about(case, slide), slide, all_cells(conn, slide))
+            write_features(file, _about(case, slide), slide, passing.along(path.name, all_cells(conn, slide)))
         written.append(path)
-        tell(path.name, len(written), len(case.read))
     return written
 
 

@@ -17,6 +17,15 @@ _RULE_LIMITS = (
     "No share here replaces immunophenotyping, genetics or the clinical criteria.",
 )
 _SHOWN_RULES = 6
+_LEFT_OUT = {
+    "glass": "glass",
+    "ink": "pen",
+    "bubble": "bubble or edge",
+    "blurred": "out of focus",
+    "crowded": "too thick",
+    "too_thin": "too thin",
+}
+"""Why a part of a slide was not counted, by the names of `area_shares`."""
 
 
 def corrections(case: Case) -> tuple[Correction, ...]:
@@ -46,7 +55,8 @@ def certainty(case: Case) -> tuple[Fact, ...]:
     """Return what else bears on the intervals."""
     made = []
     if more := case.evidence.get("more_cells"):
-        made.append(Fact(name="Count on", value=f"{words.count(more)} more cells", note="would be likely to decide"))
+        note = "so that the finding can be told, if the shares stay as they are"
+        made.append(Fact(name="Count on", value=f"{words.count(more)} more cells", note=note))
     for one in case.evidence.get("specimens", ()):
         for area in one.get("between_areas", ()):
             if area.get("p") is not None and area["p"] < 0.05:
@@ -105,6 +115,7 @@ def slide_facts(slide: CaseSlide) -> tuple[Fact, ...]:
         Fact(name="Specimen", value=slide.specimen),
         Fact(name="Cells found", value=words.count(slide.cells or 0)),
         Fact(name="Area counted", value=f"{area:.3g} mm²", note=_counted_share(slide)),
+        *([Fact(name="Left out", value=left_out)] if (left_out := _left_out(slide)) else []),
     ]
     if slide.mpp_um is not None:
         made.append(Fact(name="Scale", value=f"{slide.mpp_um:.3g} µm/px", note=slide.mpp_source or ""))
@@ -118,6 +129,14 @@ def slide_facts(slide: CaseSlide) -> tuple[Fact, ...]:
 def _counted_share(slide: CaseSlide) -> str:
     share = slide.area_shares.get("countable")
     return f"{words.percent(share)} of the slide" if share is not None else ""
+
+
+def _left_out(slide: CaseSlide) -> str:
+    """Return which parts of the slide were not counted, the largest first; those of less than 0.1 % not at all."""
+    shares = sorted(
+        ((share, _LEFT_OUT[why]) for why, share in slide.area_shares.items() if why in _LEFT_OUT), reverse=True
+    )
+    return ", ".join(f"{why} {words.percent(share)}" for share, why in shares if share >= 0.001)
 
 
 def _span(stored: Mapping[str, Any]) -> str:

@@ -50,6 +50,7 @@ class Criterion:
     side: str  # above | below | straddles
     verdict: str
     chance: str  # that the true share reaches the threshold; empty where it is not known
+    spread: str  # by how much uneven spread widens the interval; empty where it does not
     source: str
     bar: Bar
 

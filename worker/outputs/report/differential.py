@@ -126,16 +126,14 @@ def _outside(specimen: Mapping[str, Any]) -> tuple[Fact, ...]:
 def _facts(specimen: Mapping[str, Any]) -> tuple[Fact, ...]:
     made = []
     if ratio := specimen.get("m_e_ratio"):
-        note = f"{ratio['ci_low']:.1f}{words.TO}{ratio['ci_high']:.1f}"
+        high = ratio["ci_high"]
+        note = f"at least {ratio['ci_low']:.1f}" if high is None else f"{ratio['ci_low']:.1f}{words.TO}{high:.1f}"
         made.append(Fact(name="Myeloid to erythroid (M:E)", value=f"{ratio['value']:.1f} : 1", note=note))
     if (smudge := specimen.get("smudge_per_100")) is not None:
         made.append(Fact(name="Smudge cells", value=f"{smudge:.1f}", note="to 100 counted cells, outside the shares"))
-    for name, share in specimen.get("lineages", {}).items():
-        if isinstance(share, int | float):
-            made.append(Fact(name=f"All {name.replace('_', ' ')} cells", value=words.percent(share)))
     if adequacy := specimen.get("adequacy"):
-        value = "adequate" if adequacy["adequate"] else "doubtful"
-        made.append(Fact(name="Sample", value=value, note=adequacy.get("reason") or ""))
+        value = "not apparent" if adequacy["adequate"] else "possible"
+        made.append(Fact(name="Dilution with blood", value=value, note=adequacy.get("reason") or ""))
     return tuple(made)
 
 

@@ -100,7 +100,7 @@ def key_facts(case: Case) -> tuple[Fact, ...]:
         if share.value is not None
     ]
     main = next(iter(case.evidence.get("specimens", ())), None)
-    note = f"{words.number_of(main['abstained'], 'cell')} not called" if main else ""
+    note = f"{words.number_of(main['abstained'], 'cell')} not called" if main and main["abstained"] else ""
     return (
         *shares,
         Fact(name="Cells counted", value=words.count(report.cells), note=note),
@@ -139,11 +139,19 @@ def _criterion(
         side=stored["side"],
         verdict=_SIDES[stored["side"]][1],
         chance=words.chance(above.p_above) if known and above is not None and above.p_above is not None else "",
+        spread=_spread(stored),
         source=stored["source"],
         bar=bar(
             share, axis=axis, threshold=stored["threshold"], colour=css_colour(stored["cell_class"]), of=name
         ),
     )  # fmt: skip
+
+
+def _spread(stored: Mapping[str, Any]) -> str:
+    effect = stored.get("design_effect", 1.0)
+    return (
+        f"Unevenly spread: {effect:.1f} cells tell as much as one, and the interval is as wide." if effect > 1 else ""
+    )
 
 
 def _share(stored: Mapping[str, Any], specimen: Mapping[str, Any]) -> Interval:
@@ -164,7 +172,19 @@ def _first_words(case: Case, finding: Finding) -> list[str]:
     if finding is Finding.INCOMPLETE:
         so_far = str(case.evidence.get("finding_so_far", "")).replace("_", " ")
         return [f"{_open_words(case)}.{f' The slides read so far say: {so_far}.' if so_far else ''}"]
-    return [f"{words.title(case.report.reason)}."] if finding in (Finding.INSUFFICIENT, Finding.INDETERMINATE) else []
+    if finding is Finding.INDETERMINATE:
+        return _why_not_decided(case)
+    return [f"{words.title(case.report.reason)}."] if finding is Finding.INSUFFICIENT else []
+
+
+def _why_not_decided(case: Case) -> list[str]:
+    """Return what keeps the counts from deciding, where it is not an interval alone: the criteria tell that."""
+    held = case.evidence.get("specimens", ())
+    abstained, cells = sum(one["abstained"] for one in held), sum(one["cells"] for one in held)
+    if 2 * abstained > cells:
+        return [f"The model would not call {abstained:,} of {cells:,} cells: check that these are stained smears."]
+    astride = any(one["side"] == "straddles" for one in case.evidence.get("criteria", ()))
+    return [] if astride else [f"{words.title(case.report.reason)}."]
 
 
 def _nothing_found(found: Sequence[Criterion]) -> str:
@@ -173,7 +193,7 @@ def _nothing_found(found: Sequence[Criterion]) -> str:
 
 def _more_cells(case: Case) -> str:
     more = case.evidence.get("more_cells")
-    return f"About {words.count(more)} more counted cells would be likely to decide it." if more else ""
+    return f"Count about {words.count(more)} more cells." if more else ""
 
 
 def _open_words(case: Case) -> str:

@@ -28,8 +28,9 @@ SINGULAR: Mapping[CellClass, str] = {
     CellClass.ARTEFACT: "artefact",
 }
 LINEAGES: Mapping[str, tuple[CellClass, ...]] = {
-    "Blasts": (CellClass.LYMPHOBLAST, CellClass.BLAST_OTHER),
-    "Lymphoid and plasma cells": (CellClass.LYMPHOCYTE, CellClass.PLASMA_CELL),
+    "Lymphoid": (CellClass.LYMPHOBLAST, CellClass.LYMPHOCYTE),
+    "Plasma": (CellClass.PLASMA_CELL,),
+    "Blasts of another or an unknown line": (CellClass.BLAST_OTHER,),
     "Myeloid": (
         CellClass.IMMATURE_GRANULOCYTE,
         CellClass.NEUTROPHIL,
@@ -39,7 +40,7 @@ LINEAGES: Mapping[str, tuple[CellClass, ...]] = {
     ),
     "Erythroid": (CellClass.ERYTHROBLAST,),
 }
-"""The counted classes in the order of a differential."""
+"""The counted classes by lineage (as in worker/counting/differential.py), in the order of a differential."""
 ORDER: tuple[CellClass, ...] = (*(one for group in LINEAGES.values() for one in group), *sorted(NOT_COUNTED))
 DISEASES: Mapping[str, str] = {"ALL": "acute lymphoblastic leukaemia", "MM": "multiple myeloma"}
 
@@ -85,15 +86,15 @@ def moment(at: datetime) -> str:
 
 
 def chance(probability: float) -> str:
-    """Return a probability without false certainty at its ends: `> 99.9 %`."""
+    """Return a probability without false certainty at its ends: `> 99.9 %`, on one line."""
     if probability > 0.999:
-        return "> 99.9\u202f%"
-    return "< 0.1\u202f%" if probability < 0.001 else percent(probability)
+        return ">\u00a099.9\u202f%"
+    return "<\u00a00.1\u202f%" if probability < 0.001 else percent(probability)
 
 
 def sureness(probability: float) -> str:
     """Return how sure a call is, never wholly: `97 %`."""
-    return "> 99\u202f%" if probability >= 0.995 else f"{100 * probability:.0f}\u202f%"
+    return ">\u00a099\u202f%" if probability >= 0.995 else f"{100 * probability:.0f}\u202f%"
 
 
 def p_value(p: float) -> str:

@@ -10,11 +10,11 @@ from worker.training.pseudo_patients.line import Found
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 CLAIMS = ("consistent_with_ALL", "consistent_with_MM")
-_HEAD = ("pseudo-patient", "of", "cells", "abstained", "lymphoblasts", "plasma cells", "finding", "by {rule}", "reason")
+_HEAD = ("pseudo-patient", "of", "cells", "abstained", "lymphoblasts", "plasma cells", "finding", "by {rule}")
 
 
 def table(patients: Sequence[PseudoPatient], found: Mapping[str, Found], other: Mapping[str, Found]) -> str:
-    """Return a Markdown table, a line per pseudo-patient, and what is claimed of input that is none of ours.
+    """Return a Markdown table, a line per pseudo-patient, their reasons, and what is claimed of what is no smear.
 
     `found` holds the findings by one rule set, `other` those by another; what was not read is left out.
     """
@@ -22,7 +22,8 @@ def table(patients: Sequence[PseudoPatient], found: Mapping[str, Found], other: 
     head = [name.format(rule=next(iter(other.values())).rule) for name in _HEAD]
     lines = [head, ["---"] * len(head), *(_row(one, found[one.name], other[one.name]) for one in read)]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{body}\n\n{_claims(read, found, other)}"
+    reasons = "\n".join(f"- `{one.name}`: {_reason(found[one.name], other[one.name])}" for one in read)
+    return f"{body}\n\n{reasons}\n\n{_claims(read, found, other)}"
 
 
 def inserted(page: str, text: str) -> str:
@@ -35,7 +36,6 @@ def inserted(page: str, text: str) -> str:
 
 
 def _row(patient: PseudoPatient, found: Found, other: Found) -> list[str]:
-    reason = found.reason if not found.refused else f"{found.reason} ({found.refused})"
     return [
         f"`{patient.name}`",
         f"{patient.shows}; {patient.specimen}",
@@ -45,8 +45,14 @@ def _row(patient: PseudoPatient, found: Found, other: Found) -> list[str]:
         _share(found, "plasma_cell"),
         found.finding,
         other.finding,
-        reason.replace("|", "/"),
     ]
+
+
+def _reason(found: Found, other: Found) -> str:
+    """Return why; also by the other rule set, where that finds something else."""
+    refused = f" ({found.refused})" if found.refused else ""
+    by_other = f". By {other.rule}: {other.reason}" if other.finding != found.finding else ""
+    return f"{found.reason}{refused}{by_other}"
 
 
 def _share(found: Found, cell_class: str) -> str:

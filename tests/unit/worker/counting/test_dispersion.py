@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import chi2_contingency
+from scipy.stats import chi2_contingency, norm, t
 
 from db.records import CellClass, Measured, SlideTally, Specimen, SpecimenTally
 from worker.counting.dispersion import between_areas, between_slides, design_effect
@@ -47,10 +47,20 @@ def test_areas_of_all_slides_are_taken_together() -> None:
     assert (one.chi2, one.df, one.dispersion) == (50.0, 25, 2.0)
 
 
-def test_only_an_unevenness_that_chance_does_not_explain_takes_cells_away() -> None:
-    even = specimen(slide(1, 60, 240, areas=(10.0, 10)), slide(2, 62, 238))
+def test_of_few_areas_only_an_unevenness_that_chance_does_not_explain_takes_cells_away() -> None:
+    even = specimen(slide(1, 60, 240, areas=(7.0, 4)), slide(2, 62, 238))
     assert design_effect(even, BLAST) == 1.0
-    uneven = specimen(slide(1, 60, 240, areas=(45.0, 15)), slide(2, 62, 238))
+    uneven = specimen(slide(1, 60, 240, areas=(12.0, 4)), slide(2, 62, 238))
     assert design_effect(uneven, BLAST) == 3.0
-    apart = specimen(slide(1, 20, 280, areas=(45.0, 15)), slide(2, 120, 180))
+    apart = specimen(slide(1, 20, 280, areas=(12.0, 4)), slide(2, 120, 180))
     assert design_effect(apart, BLAST) == next(one.dispersion for one in between_slides(apart)) > 3
+
+
+def test_of_many_areas_any_unevenness_does_with_an_allowance_for_its_own_uncertainty() -> None:
+    def effect(chi2: float) -> float:
+        return design_effect(specimen(slide(1, 60, 240, areas=(chi2, 19))), BLAST)
+
+    allowance = (t.ppf(0.975, 19) / norm.ppf(0.975)) ** 2
+    assert effect(19 * 1.3) == pytest.approx(1.3 * allowance)  # chance explains that much: p is 0.17
+    assert effect(0.5 * 19) == 1.0
+    assert effect(19 / allowance) == pytest.approx(1.0)

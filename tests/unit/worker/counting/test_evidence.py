@@ -116,6 +116,13 @@ def test_more_cells_are_asked_for_where_they_would_settle_it() -> None:
     assert after(0.9 * more) is Finding.INDETERMINATE
 
 
+def test_cells_that_lie_unevenly_have_to_be_more() -> None:
+    counts, spread = MARROW | {"plasma_cell": 45}, {"plasma_cell": Measured(areas_chi2=12.0, areas_df=4)}
+    even = decide(tally(counts)).evidence["more_cells"]
+    uneven = decide(tally(counts, measured=spread)).evidence["more_cells"]
+    assert 545 + uneven == pytest.approx(3 * (545 + even), rel=0.01)
+
+
 def test_no_number_of_cells_helps_at_the_threshold_or_against_abstention() -> None:
     assert decide(tally({"neutrophil": 450, "plasma_cell": 50})).evidence["more_cells"] is None
     assert decide(tally(MARROW, abstained=100)).evidence["more_cells"] is None

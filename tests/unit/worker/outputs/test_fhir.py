@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from db.cases import Case
+from db.records import CellClass, Specimen, SpecimenTally, Tally
 from tests.support.export_cases import SLIDE, case_with
 from tests.support.fhir_schema import faults
 from worker.outputs.fhir.write import bundle_of, write
 from worker.outputs.panel import NOTICE
+from worker.rules import RULES
+from worker.verdict import decide
 
 EVIDENCE = {
     "criteria": [{"disease": "ALL", "specimen": "marrow", "cell_class": "lymphoblast", "threshold": 0.2}],
@@ -73,6 +78,33 @@ def test_a_bundle_is_as_the_specification_says(case: Case) -> None:
     addresses = [entry["fullUrl"] for entry in bundle["entry"]]
     assert len(set(addresses)) == len(addresses)
     assert set(references(bundle)) <= set(addresses)
+
+
+ONE = st.just(1)
+COUNTS = st.dictionaries(st.sampled_from([one.value for one in CellClass]), st.integers(0, 900))
+TALLIES = st.lists(
+    st.builds(
+        SpecimenTally, specimen=st.sampled_from(Specimen), counts=COUNTS, abstained=st.integers(0, 400), slides_done=ONE
+    ),
+    max_size=3,
+    unique_by=lambda tally: tally.specimen,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(specimens=TALLIES, rule=st.sampled_from(sorted(RULES)))
+def test_any_verdict_is_a_bundle_as_the_specification_says(specimens: list[SpecimenTally], rule: str) -> None:
+    tally = Tally(
+        model_version="m1", rule=rule, specimens=tuple(specimens), slides_done=len(specimens), slides_open=0,
+        slides_quarantined=0,
+    )  # fmt: skip
+    verdict = decide(tally)
+    case = case_with(evidence=verdict.evidence, finding=verdict.finding.value, reason=verdict.reason, rule=rule)
+    bundle = json.loads(json.dumps(bundle_of(case), allow_nan=False))
+    assert faults(bundle) == []
+    for evidence in verdict.evidence["specimens"]:
+        judged = [one for one in verdict.evidence["criteria"] if one["specimen"] == evidence["specimen"]]
+        assert all(observation(bundle, one["cell_class"]) for one in judged)
 
 
 def test_the_schema_finds_what_is_wrong() -> None:

@@ -100,7 +100,6 @@ MORE: dict[str, Any] = {
     "specimen": {
         "m_e_ratio": {"value": 3.4, "ci_low": 2.5, "ci_high": 4.6},
         "smudge_per_100": 1.3,
-        "lineages": {"myeloid": 0.24},
         "adequacy": {"index": 0.2, "adequate": False, "reason": "diluted with blood"},
         "between_areas": [{"cell_class": "lymphoblast", "chi2": 30.0, "df": 3, "p": 0.001, "dispersion": 3.0}],
     },
@@ -111,18 +110,50 @@ def test_further_evidence_is_shown_where_there_is_any() -> None:
     page = content(with_evidence(case(), **MORE))
     facts = {fact.name: (fact.value, fact.note) for fact in page.differentials[0].facts}
     assert facts["Myeloid to erythroid (M:E)"] == ("3.4 : 1", "2.5\u2060\u2013\u20604.6")
-    assert facts["Sample"] == ("doubtful", "diluted with blood")
+    assert facts["Dilution with blood"] == ("possible", "diluted with blood")
     assert facts["Smudge cells"][0] == "1.3"
-    assert "800 more counted cells" in page.next_step
+    assert "Count about 800 more cells." in page.next_step
     (view,) = page.fuzzy
     assert (view.score, [rule.value for rule in view.rules]) == ("0.91", ["strong", "weak"])
     assert [fact.value for fact in page.certainty] == ["800 more cells", "unevenly spread"]
 
 
+@pytest.mark.parametrize(("high", "said"), [(4.6, "2.5\u2060\u2013\u20604.6"), (None, "at least 2.5")])
+def test_a_ratio_without_an_upper_end_says_so(high: float | None, said: str) -> None:
+    ratio = {"value": 3.4, "ci_low": 2.5, "ci_high": high}
+    (one,) = content(with_evidence(case(), specimen={"m_e_ratio": ratio})).differentials
+    assert [fact.note for fact in one.facts if "M:E" in fact.name] == [said]
+
+
+def test_an_interval_that_uneven_spread_widened_is_told_from_others() -> None:
+    of = case()
+    widened = [{**one, "design_effect": 2.5} for one in of.evidence["criteria"]]
+    assert content(with_evidence(of, criteria=widened)).criteria[0].spread.startswith("Unevenly spread: 2.5 cells")
+    assert [one.spread for one in content(of).criteria] == ["", ""]
+
+
+def test_a_model_that_calls_hardly_anything_is_said_before_the_intervals() -> None:
+    page = content(case({"neutrophil": 200}, abstained=400))
+    assert page.plain[0] == "The model would not call 400 of 600 cells: check that these are stained smears."
+
+
+def test_an_unstated_specimen_is_why_nothing_is_decided() -> None:
+    page = content(case(specimen=Specimen.UNKNOWN))
+    assert page.plain == ("The specimen is not stated, and no rule holds for an unknown one.",)
+
+
+FIRST_KEYS = {"rule", "finding_so_far", "slides", "criteria", "lineage", "clonality", "classifier_errors"}
+FIRST_OF_SPECIMEN = {"specimen", "cells", "min_cells", "abstained", "counts", "slides_done"}
+
+
 def test_evidence_of_an_older_verdict_leaves_those_parts_out() -> None:
-    page = content(case())
+    of = case()
+    specimens = [{k: v for k, v in one.items() if k in FIRST_OF_SPECIMEN} for one in of.evidence["specimens"]]
+    first = {k: v for k, v in of.evidence.items() if k in FIRST_KEYS} | {"specimens": specimens}
+    page = content(replace(of, evidence=first))
     assert (page.fuzzy, page.certainty, page.corrections, page.differentials[0].facts) == ((), (), (), ())
-    assert "more counted cells" not in page.next_step
+    assert len(page.criteria) == 2
+    assert "more cells" not in page.next_step
 
 
 def test_a_verdict_without_evidence_still_has_a_report() -> None:

@@ -14,14 +14,14 @@ def test_every_class_has_a_name_and_every_counted_one_a_lineage() -> None:
 
 @pytest.mark.parametrize(
     ("probability", "said"),
-    [(0.9999, "> 99.9\u202f%"), (0.00001, "< 0.1\u202f%"), (0.5, "50.0\u202f%")],
+    [(0.9999, ">\u00a099.9\u202f%"), (0.00001, "<\u00a00.1\u202f%"), (0.5, "50.0\u202f%")],
 )
 def test_a_chance_is_never_said_to_be_none_or_certain(probability: float, said: str) -> None:
     assert words.chance(probability) == said
 
 
 def test_a_call_is_never_wholly_sure() -> None:
-    assert [words.sureness(p) for p in (0.9999, 0.99, 0.51)] == ["> 99\u202f%", "99\u202f%", "51\u202f%"]
+    assert [words.sureness(p) for p in (0.9999, 0.99, 0.51)] == [">\u00a099\u202f%", "99\u202f%", "51\u202f%"]
 
 
 def test_numbers_and_their_unit_stay_on_one_line() -> None:

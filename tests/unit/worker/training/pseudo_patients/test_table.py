@@ -28,13 +28,16 @@ REFUSED = replace(FOUND, finding="incomplete", reason="1 slide quarantined", cel
 
 
 def test_a_line_says_counts_shares_both_findings_and_why() -> None:
-    fewer = replace(FOUND, finding="indeterminate", rule="second")
-    head, _, line, *_ = table([MARROW, UNREAD], {"marrow": FOUND}, {"marrow": fewer}).splitlines()
-    assert "by second" in head
-    assert line == (
-        "| `marrow` | 9 cells; marrow | 600 | 7 | 1.0 % (0.0-2.5) | - | consistent_with_MM | indeterminate"
-        " | threshold reached |"
-    )
+    fewer = replace(FOUND, finding="indeterminate", rule="second", reason="the interval straddles")
+    head, _, line, _, reason, *_ = table([MARROW, UNREAD], {"marrow": FOUND}, {"marrow": fewer}).splitlines()
+    assert head.endswith("| finding | by second |")
+    assert line == "| `marrow` | 9 cells; marrow | 600 | 7 | 1.0 % (0.0-2.5) | - | consistent_with_MM | indeterminate |"
+    assert reason == "- `marrow`: threshold reached. By second: the interval straddles"
+
+
+def test_a_reason_is_said_once_where_both_rules_find_the_same() -> None:
+    told = table([MARROW], {"marrow": FOUND}, {"marrow": replace(FOUND, rule="second", reason="other words")})
+    assert "other words" not in told
 
 
 def test_what_was_refused_is_told_with_its_code() -> None:
