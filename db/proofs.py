@@ -51,6 +51,15 @@ _MISCOUNTED = text(
                                 count(*) FILTER (WHERE no >= coalesce(n_read, n_batches)) AS beyond
                            FROM batch WHERE run_id = run.id) AS written
      WHERE id = ANY (:runs) AND (written.n, written.beyond) IS DISTINCT FROM (coalesce(n_read, n_batches)::bigint, 0)
+    UNION ALL
+    SELECT stands.run_id, 'cell ' || stands.cell_no || ' of batch ' || stands.batch_no || ' of run ' || stands.run_id
+             || ' counts as a ' || stands.cell_class || ' called ' || stands.called || '; word ' || word.id || ' gave '
+             || word.cell_class || ' and ' || coalesce(cell.cell_class, 'nothing') || ' was called'
+      FROM corrected_cell AS stands
+      JOIN correction AS word ON word.id = stands.correction_id
+      LEFT JOIN cell ON (cell.run_id, cell.batch_no, cell.cell_no) = (stands.run_id, stands.batch_no, stands.cell_no)
+     WHERE stands.run_id = ANY (:runs) AND (stands.cell_class, stands.called, stands.abstained)
+           IS DISTINCT FROM (word.cell_class, cell.cell_class, cell.abstained)
      ORDER BY run_id, fault
     """
 )

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from db import agreement, corrections, patients, reports, runs
+from db import agreement, corrections, patients, proofs, reports, runs
 from db.cases import cells_of
 from db.corrections import Recorded, Said
 from db.errors import NotAllowedError, NotFoundError
@@ -235,6 +235,17 @@ def test_which_classes_are_counted_is_the_same_in_the_database_and_in_the_record
     record(lab, *(said(no, name) for no, name in enumerate(CellClass)))
     found = scalar(lab, "SELECT array_agg(cell_class) FROM run_count_effective WHERE NOT counted AND called = 1")
     assert set(found) == NOT_COUNTED
+
+
+def test_a_cell_that_counts_otherwise_than_it_was_said_is_named_by_the_proof(lab: Engine) -> None:
+    read(lab, add_slide(lab), TEN)
+    record(lab, said(1, "plasma_cell"))
+    with transaction(lab) as conn:
+        assert proofs.miscounted(conn, [1]) == {1: []}
+    execute(lab, "UPDATE corrected_cell SET cell_class = 'lymphoblast'")
+    with transaction(lab) as conn:
+        (fault,) = proofs.miscounted(conn, [1])[1]
+    assert "cell 1 of batch 0 of run 1 counts as a lymphoblast" in fault
 
 
 CLASSES = st.sampled_from(["lymphoblast", "plasma_cell", "lymphocyte", "smudge"])
