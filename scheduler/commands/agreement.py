@@ -61,12 +61,22 @@ def _show_kappas(rows: Sequence[AgreementReport]) -> None:
             f"{row.agreed:,}",
             screen.cell(row.by_model),
             screen.cell(row.by_person),
-            screen.NONE if row.kappa is None else f"{row.kappa:.2f}",
-            screen.NONE if row.ci_low is None or row.ci_high is None else f"{row.ci_low:.2f} to {row.ci_high:.2f}",
+            screen.NONE if row.kappa is None else _hundredths(row.kappa),
+            _interval(row),
             f"{row.abstained:,}",
         )
     screen.say(made)
     screen.say()
+
+
+def _interval(row: AgreementReport) -> str:
+    if row.ci_low is None or row.ci_high is None:
+        return screen.NONE
+    return f"{_hundredths(row.ci_low)} to {_hundredths(row.ci_high)}"
+
+
+def _hundredths(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # without the sign of a zero
 
 
 def _show_confusions(pairs: Sequence[ConfusionReport], by: str | None) -> None:
@@ -83,7 +93,8 @@ def _show_confusions(pairs: Sequence[ConfusionReport], by: str | None) -> None:
 
 def _warn(rows: Sequence[AgreementReport]) -> None:
     """Say so where only changes were recorded, which no kappa can be read from."""
-    whole = [row for row in rows if row.cell_class is None]
-    if whole and not any(row.agreed for row in whole):
-        screen.say("No cell was confirmed, only changed: kappa says nothing here. See `corrections import --reviewed`.")
+    persons = [row for row in rows if row.cell_class is None and row.made_by is not None]
+    if only := sorted(str(row.made_by) for row in persons if not row.agreed):
+        screen.say(f"Only changed, never confirmed by {', '.join(only)}: a kappa of that says nothing.")
+        screen.say("See `marrowline corrections import --reviewed`.")
         screen.say()

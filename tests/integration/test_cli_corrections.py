@@ -167,7 +167,7 @@ def test_disputes_and_words_are_listed(command: Command, tmp_path: Path) -> None
 def test_agreement_of_changes_alone_is_said_to_mean_nothing(command: Command, tmp_path: Path) -> None:
     command("corrections", "import", exported(tmp_path / "a.geojson", {60: L}), "--by", "ada")
     code, out, _ = command("agreement", "--lab", "lab")
-    assert (code, "No cell was confirmed" in out) == (0, True)
+    assert (code, "Only changed, never confirmed by ada" in out) == (0, True)
     assert "Nobody has judged" in command("agreement", "--by", "nobody")[1]
 
 
