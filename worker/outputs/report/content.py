@@ -96,7 +96,7 @@ class CellPicture:
 
     picture: Picture
     words: str  # how sure its call is
-    called: str  # what it is likeliest to be, where it was not called
+    called: str  # what the model took it for, where it was not called or was corrected; empty elsewhere
     slide: str
 
 
@@ -108,6 +108,7 @@ class CellGroup:
     colour: str
     shown: str  # so many of so many
     decides: bool
+    large: bool  # whether its cells are looked at first
     cells: tuple[CellPicture, ...]
 
 

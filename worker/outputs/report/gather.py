@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from db.cases import Case, CaseSlide
+from db.records import CellClass
 from db.session import transaction
 from worker.errors import BadSlideError, ObjectChangedError
 from worker.outputs.report import finding, words
@@ -108,12 +109,15 @@ def _look(workshop: Workshop, slide: CaseSlide, cells: SeenRun, wanted: _Wanted)
 
 def _pictured(reader: SlideReader, slide: CaseSlide, wanted: _Wanted) -> dict[Sampled, Picture]:
     ours = [(name, one) for name, cells in wanted.cells.items() for one in cells if one.run_id == slide.run_id]
-    alts = [
-        f"{words.title(called(name, one))} {words.sureness(one.probability)}, slide {wanted.no + 1}"
-        for name, one in ours
-    ]
+    alts = [_alt(name, one, wanted.no + 1) for name, one in ours]
     taken = cell_pictures(reader, slide.plan or {}, [one for _, one in ours], alts)
     return {one: picture for (_, one), picture in zip(ours, taken, strict=True) if picture}
+
+
+def _alt(name: str, cell: Sampled, slide: int) -> str:
+    told = called(name, cell) or words.SINGULAR[CellClass(cell.cell_class)]
+    stands = f"{words.SINGULAR[CellClass(name)]}, {told}" if cell.corrected else told
+    return f"{words.title(stands)} {words.sureness(cell.probability)}, slide {slide}"
 
 
 def _overview_alt(name: str, cells: SeenRun, classes: Sequence[str]) -> str:

@@ -77,9 +77,11 @@ def content_of(
 
 
 def called(name: str, cell: Sampled) -> str:
-    """Return what a cell is likeliest to be, with a question mark where the model would not call it."""
+    """Return what the model took a cell for, where that is not simply the class that it stands under."""
     likeliest = words.SINGULAR[CellClass(cell.cell_class)]
-    return f"{likeliest}?" if name == NOT_CALLED else likeliest
+    if cell.corrected:
+        return "confirmed" if name == cell.cell_class else f"corrected, was {likeliest}"
+    return f"{likeliest}?" if name == NOT_CALLED else ""
 
 
 def _gallery(
@@ -94,7 +96,7 @@ def _gallery(
             CellPicture(
                 picture=pictures[cell],
                 words=words.sureness(cell.probability),
-                called=called(name, cell) if name == NOT_CALLED else "",
+                called=called(name, cell),
                 slide=names[cell.run_id] or "",
             )
             for cell in chosen.get(name, [])
@@ -108,6 +110,7 @@ def _gallery(
                     colour=css_colour(name),
                     shown=f"{len(shown)} of {words.count(total)}",
                     decides=name in classes,
+                    large=name in classes or name == NOT_CALLED,
                     cells=shown,
                 )
             )

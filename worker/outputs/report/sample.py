@@ -27,8 +27,9 @@ class Sampled:
     run_id: int
     x_l0: float
     y_l0: float
-    cell_class: str  # the likeliest, of a cell that was not called
+    cell_class: str  # the likeliest by the model, also of a cell that was not called or was corrected
     probability: float  # of that class
+    corrected: bool = False  # whether a person has said what it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,12 @@ def is_counted(cell_class: str) -> bool:
 
 
 def shown_class(cell: CaseCell) -> str:
-    """Return the class that a cell stands under in a report: NOT_CALLED where it is counted and was not called."""
+    """Return the class that a cell stands under in a report.
+
+    It is that of its correction, else NOT_CALLED where it is counted and was not called.
+    """
+    if cell.corrected_class is not None:
+        return cell.corrected_class
     return NOT_CALLED if cell.abstained and is_counted(cell.cell_class) else cell.cell_class
 
 
@@ -60,7 +66,7 @@ def seen(cells: Iterable[CaseCell], most: Mapping[str, int], *, otherwise: int) 
     found = SeenRun()
     drawn: dict[str, list[tuple[int, int, Sampled]]] = {}
     for no, cell in enumerate(cells):
-        if cell.abstained and not is_counted(cell.cell_class):
+        if cell.corrected_class is None and cell.abstained and not is_counted(cell.cell_class):
             continue  # in no count of the verdict either
         name = shown_class(cell)
         found.counts[name] += 1
@@ -87,5 +93,10 @@ def _digest(cell: CaseCell) -> int:
 
 def _sampled(cell: CaseCell) -> Sampled:
     return Sampled(
-        run_id=cell.run_id, x_l0=cell.x_l0, y_l0=cell.y_l0, cell_class=cell.cell_class, probability=cell.probability
+        run_id=cell.run_id,
+        x_l0=cell.x_l0,
+        y_l0=cell.y_l0,
+        cell_class=cell.cell_class,
+        probability=cell.probability,
+        corrected=cell.corrected_class is not None,
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from db.records import NOT_COUNTED
 from tests.support.cases import cell
+from worker.outputs.report.page import called
 from worker.outputs.report.sample import NOT_CALLED, seen
 
 CALLED = st.tuples(st.sampled_from(["lymphoblast", "lymphocyte", "smudge"]), st.booleans(), st.floats(0.3, 0.99))
@@ -40,3 +42,17 @@ def test_the_sample_is_of_all_cells_and_not_of_the_surest() -> None:
     kept = seen(cells, {}, otherwise=200).sample["lymphocyte"]
     mean = sum(one.probability for one in kept) / len(kept)
     assert abs(mean - 0.7) < 0.03  # five standard errors of a fair sample's mean
+
+
+def test_a_corrected_cell_stands_where_a_person_has_put_it_whether_it_was_called_or_not() -> None:
+    cells = [
+        replace(cell(0, "neutrophil"), corrected_class="lymphoblast"),
+        replace(cell(1, "neutrophil", abstained=True), corrected_class="lymphoblast"),
+        replace(cell(2, "smudge", abstained=True), corrected_class="lymphoblast"),
+        replace(cell(3, "lymphoblast"), corrected_class="smudge"),
+    ]
+    found = seen(cells, {}, otherwise=9)
+    assert (found.counts, found.counted) == (Counter(lymphoblast=3, smudge=1), 3)
+    (blast, *_) = found.sample["lymphoblast"]
+    assert called("lymphoblast", blast) == "corrected, was neutrophil"
+    assert called("lymphoblast", replace(blast, cell_class="lymphoblast")) == "confirmed"
