@@ -106,8 +106,9 @@ def test_no_part_of_it_runs_off_the_screen(browser: Browser, pages: dict[str, Pa
     page = opened(browser, pages[name], width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     off = page.evaluate(
-        "w => [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll')"
-        " && e.getBoundingClientRect().right > w + 1).map(e => e.outerHTML.slice(0, 80))",
+        "w => [...document.querySelectorAll('.sheet, .sheet *')].filter(e => !e.closest('.scroll')"
+        " && (e.getBoundingClientRect().right > w + 1 || (e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1)))"
+        ".map(e => e.outerHTML.slice(0, 80))",
         width,
     )
     assert off == []
