@@ -52,14 +52,18 @@ _MISCOUNTED = text(
                            FROM batch WHERE run_id = run.id) AS written
      WHERE id = ANY (:runs) AND (written.n, written.beyond) IS DISTINCT FROM (coalesce(n_read, n_batches)::bigint, 0)
     UNION ALL
-    SELECT stands.run_id, 'cell ' || stands.cell_no || ' of batch ' || stands.batch_no || ' of run ' || stands.run_id
-             || ' counts as a ' || stands.cell_class || ' called ' || stands.called || '; word ' || word.id || ' gave '
-             || word.cell_class || ' and ' || coalesce(cell.cell_class, 'nothing') || ' was called'
-      FROM corrected_cell AS stands
-      JOIN correction AS word ON word.id = stands.correction_id
-      LEFT JOIN cell ON (cell.run_id, cell.batch_no, cell.cell_no) = (stands.run_id, stands.batch_no, stands.cell_no)
-     WHERE stands.run_id = ANY (:runs) AND (stands.cell_class, stands.called, stands.abstained)
-           IS DISTINCT FROM (word.cell_class, cell.cell_class, cell.abstained)
+    SELECT standing.run_id, 'cell ' || standing.cell_no || ' in batch ' || standing.batch_no || ' of run '
+                              || standing.run_id || ' counts as ' || standing.cell_class
+                              || ', otherwise than its call or its correction says'
+      FROM corrected_cell AS standing LEFT JOIN cell USING (run_id, batch_no, cell_no)
+      LEFT JOIN correction AS word ON word.id = standing.correction_id
+     WHERE standing.run_id = ANY (:runs) AND (standing.cell_class, standing.called, standing.abstained)
+                                    IS DISTINCT FROM (word.cell_class, cell.cell_class, cell.abstained)
+    UNION ALL
+    SELECT run_id, 'correction ' || word.id || ' of run ' || run_id || ' does not count'
+      FROM correction AS word JOIN cell USING (run_id, batch_no, cell_no, x_l0, y_l0)
+      LEFT JOIN corrected_cell AS standing USING (run_id, batch_no, cell_no)
+     WHERE run_id = ANY (:runs) AND coalesce(standing.correction_id, 0) < word.id
      ORDER BY run_id, fault
     """
 )

@@ -16,7 +16,7 @@ from db import runs
 from db.cases import Case, CaseSlide, case_of
 from db.records import Batch, StoredObject
 from db.session import transaction
-from tests.support.rows import add_slide, cell, decide, plan, taken
+from tests.support.rows import add_slide, cell, decide, execute, plan, taken
 from tests.support.slide_sets import write_dicom
 from worker.config import WorkerSettings
 from worker.errors import BadRequestError
@@ -105,6 +105,17 @@ def test_annotations_refer_to_level_0_and_hold_every_cell_with_its_outline(
     names, values, _ = groups["lymphoblast"].get_measurements()
     assert [name.meaning for name in names] == ["Probability"]
     assert values[:, 0] == pytest.approx(np.array([0.7, 0.7]))
+
+
+def test_a_corrected_cell_stands_in_the_class_that_it_was_given(shop: Workshop, case: Case, tmp_path: Path) -> None:
+    execute(
+        shop.engine,
+        "INSERT INTO correction (run_id, batch_no, cell_no, made_by, cell_class) VALUES (1, 0, 2, 'p', 'monocyte');"
+        "INSERT INTO corrected_cell (run_id, batch_no, cell_no, cell_class, called, abstained, correction_id)"
+        " VALUES (1, 0, 2, 'monocyte', 'lymphoblast', true, 1)",
+    )
+    groups = highdicom.ann.annread(written(shop, case, tmp_path)).get_annotation_groups()
+    assert [group.label for group in groups] == ["lymphoblast", "lymphocyte", "monocyte", "smudge"]
 
 
 def test_the_patients_number_files_it_and_no_name_goes_along(shop: Workshop, case: Case, tmp_path: Path) -> None:

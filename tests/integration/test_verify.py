@@ -122,6 +122,11 @@ def test_the_sample_is_drawn_by_its_seed(site: Site) -> None:
 
 
 COLUMNS = "x_l0, y_l0, cell_class, abstained, probabilities, features"
+CORRECTED = "run_id, batch_no, cell_no, 'smudge', cell_class, abstained, 1"
+WORD = (
+    "correction (run_id, batch_no, cell_no, x_l0, y_l0, made_by, cell_class)"
+    " SELECT run_id, batch_no, cell_no, x_l0, y_l0, 'p', 'smudge'"
+)
 CELL = "(run_id, batch_no, cell_no) = (SELECT run_id, batch_no, cell_no FROM cell ORDER BY batch_no, cell_no LIMIT 1)"
 
 
@@ -141,6 +146,20 @@ CELL = "(run_id, batch_no, cell_no) = (SELECT run_id, batch_no, cell_no FROM cel
         ),
         ("UPDATE run_count SET called = called + 1", ["counts", "verdict"], "of its cells"),
         ("UPDATE run SET n_cells = n_cells + 1", ["counts"], "its batches have"),
+        (
+            f"INSERT INTO corrected_cell SELECT {CORRECTED} FROM cell WHERE {CELL}",
+            ["counts", "verdict"],
+            "or its correction says",
+        ),
+        (f"INSERT INTO {WORD} FROM cell WHERE {CELL}", ["counts", "audit"], "correction 1 of run 1 does not count"),
+        (
+            (
+                f"INSERT INTO {WORD} FROM cell WHERE {CELL};"
+                f" INSERT INTO corrected_cell SELECT {CORRECTED} FROM cell WHERE {CELL}"
+            ),
+            ["verdict", "audit"],
+            "correction 1 was never sealed",
+        ),
         ("UPDATE run SET n_batches = n_batches + 1", ["counts"], "ends with batch"),
         ("UPDATE run SET plan = jsonb_set(plan, '{core_px}', '512')", ["plans of reading"], "its digest names"),
         ("UPDATE area SET mm2 = mm2 * 2", ["plans of reading"], "other areas"),

@@ -106,7 +106,9 @@ def _grouped(slide: CaseSlide, cells: Iterable[CaseCell]) -> dict[tuple[str, str
     groups: dict[tuple[str, str, str], _Group] = {}
     for cell in cells:
         kind = "POLYGON" if cell.outline_l0 else "POINT"
-        group = groups.setdefault((cell.cell_class, "abstained" if cell.abstained else "", kind), _Group())
+        abstained = cell.abstained and cell.corrected_class is None
+        name = (cell.corrected_class or cell.cell_class, "abstained" if abstained else "", kind)
+        group = groups.setdefault(name, _Group())
         points = cell.outline_l0 or (cell.x_l0, cell.y_l0)
         group.shapes.append(np.asarray(points, dtype=np.float32).reshape(-1, 2))
         group.probabilities.append(cell.probability)
