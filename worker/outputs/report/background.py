@@ -73,8 +73,8 @@ def fuzzy(case: Case) -> tuple[FuzzyView, ...]:
     return tuple(_fuzzy(disease, one) for disease, one in sorted(held.items()))
 
 
-def provenance(case: Case) -> tuple[Fact, ...]:
-    """Return the versions and thresholds that made the finding."""
+def provenance(case: Case, named: int) -> tuple[Fact, ...]:
+    """Return the versions, thresholds and persons that made the finding; `named` is how many cells these named."""
     rule, model = case.evidence.get("rule", {}), case.model
     created = f", made {model.created:%Y-%m-%d}" if model.created else ""
     dated = f"dated {rule['dated']}" if rule.get("dated") else ""
@@ -82,11 +82,21 @@ def provenance(case: Case) -> tuple[Fact, ...]:
     return (
         Fact(name="Model", value=case.report.model_version, note=f"{model.arch or ''}{created}".strip(", ")),
         Fact(name="Weights", value=model.weights_sha256, note="SHA-256"),
+        *([Fact(name="Persons", value=f"{_cells(named)} named by a person")] if named else []),
         Fact(name="Rule", value=case.report.rule, note=dated),
         *(Fact(name="Threshold", value=source) for source in sources),
         Fact(name="Software", value=f"Marrowline {version('marrowline')}"),
         Fact(name="Finding of", value=words.moment(case.report.reported_at)),
     )
+
+
+def made(named: int) -> str:
+    """Return by what the report was made, and whether anybody has looked at the cells."""
+    software = "Made by software from the stored cells of this patient"
+    if not named:
+        return f"{software}; nobody has looked at them for this report."
+    were = "was" if named == 1 else "were"
+    return f"{software}. {_cells(named)} {were} named by a person; nobody has looked at the others for this report."
 
 
 def files(case: Case) -> tuple[Fact, ...]:
@@ -138,6 +148,10 @@ def _left_out(slide: CaseSlide) -> str:
         ((share, _LEFT_OUT[why]) for why, share in slide.area_shares.items() if why in _LEFT_OUT), reverse=True
     )
     return ", ".join(f"{why} {words.percent(share)}" for share, why in shares if share >= 0.001)
+
+
+def _cells(number: int) -> str:
+    return words.number_of(number, "cell")
 
 
 def _span(stored: Mapping[str, Any]) -> str:

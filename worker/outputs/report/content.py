@@ -208,3 +208,4 @@ class Content:
     cell_um: float
     bar_um: float
     notice: str
+    made: str  # by what, and who has looked at the cells

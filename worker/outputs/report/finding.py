@@ -40,6 +40,7 @@ _NEXT: Mapping[Finding, str] = {
     Finding.INSUFFICIENT: "Add smears of the same specimen, or scan a larger part of these.",
     Finding.INCOMPLETE: "The finding follows by itself when each slide below has been read or withdrawn.",
 }
+_NAMED = "shares and finding follow the person there, not the model"
 _SIDES = {
     "above": ("lies above", "reached"),
     "below": ("lies below", "not reached"),
@@ -86,8 +87,8 @@ def deciding(case: Case) -> tuple[str, ...]:
     return tuple(dict.fromkeys(judged or case.report.shares))
 
 
-def key_facts(case: Case) -> tuple[Fact, ...]:
-    """Return the figures that are looked for first."""
+def key_facts(case: Case, named: int) -> tuple[Fact, ...]:
+    """Return the figures that are looked for first; `named` is how many cells a person has named."""
     report = case.report
     slides = report.slides_done + report.slides_open + report.slides_quarantined
     shares = [
@@ -104,6 +105,7 @@ def key_facts(case: Case) -> tuple[Fact, ...]:
     return (
         *shares,
         Fact(name="Cells counted", value=words.count(report.cells), note=note),
+        *([Fact(name="Named by a person", value=words.number_of(named, "cell"), note=_NAMED)] if named else []),
         Fact(name="Slides read", value=f"{report.slides_done} of {slides}", note=_open_words(case)),
     )
 

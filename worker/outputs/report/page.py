@@ -44,6 +44,7 @@ def content_of(
     told = finding.told(case, criteria)
     slides = [SeenSlide(name=one.name, specimen=one.slide.specimen, cells=one.cells) for one in looked]
     left = len(looked) - MOST_PICTURED
+    named = sum(one.cells.named for one in looked)
     return Content(
         patient=case.report.patient,
         lab=case.report.lab,
@@ -53,7 +54,7 @@ def content_of(
         plain=told.plain,
         reason=case.report.reason,
         next_step=told.next_step,
-        key_facts=finding.key_facts(case),
+        key_facts=finding.key_facts(case, named),
         open_slides=finding.open_slides(case),
         criteria=criteria,
         differentials=differential.differentials(case, classes),
@@ -65,7 +66,7 @@ def content_of(
         correction_note=background.correction_note(case),
         certainty=background.certainty(case),
         fuzzy=background.fuzzy(case),
-        provenance=background.provenance(case),
+        provenance=background.provenance(case, named),
         files=background.files(case),
         limits=background.limits(case),
         of_model=background.of_model(case),
@@ -73,6 +74,7 @@ def content_of(
         cell_um=CELL_UM,
         bar_um=BAR_UM,
         notice=words.NOTICE,
+        made=background.made(named),
     )
 
 

@@ -10,7 +10,7 @@ import heapq
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from db.cases import CaseCell
@@ -39,6 +39,7 @@ class SeenRun:
     counts: Counter[str] = field(default_factory=Counter)  # by class, and NOT_CALLED
     places_l0: dict[str, array[float]] = field(default_factory=dict)  # x, y, x, y ... by class, and NOT_CALLED
     sample: dict[str, list[Sampled]] = field(default_factory=dict)  # drawn, the surest first
+    named: int = 0  # cells of which a person has said what they are
 
     @property
     def counted(self) -> int:
@@ -65,9 +66,11 @@ def seen(cells: Iterable[CaseCell], most: Mapping[str, int], *, otherwise: int) 
     """Return what is kept of a run's cells, at most `most` of each class, or `otherwise`, as a sample."""
     found = SeenRun()
     drawn: dict[str, list[tuple[int, int, Sampled]]] = {}
+    named = 0
     for no, cell in enumerate(cells):
         if cell.corrected_class is None and cell.abstained and not is_counted(cell.cell_class):
             continue  # in no count of the verdict either
+        named += cell.corrected_class is not None
         name = shown_class(cell)
         found.counts[name] += 1
         found.places_l0.setdefault(name, array("f")).extend((cell.x_l0, cell.y_l0))
@@ -78,7 +81,7 @@ def seen(cells: Iterable[CaseCell], most: Mapping[str, int], *, otherwise: int) 
         else:
             heapq.heappushpop(held, entry)
     found.sample.update({name: surest([one for *_, one in held]) for name, held in drawn.items()})
-    return found
+    return replace(found, named=named)
 
 
 def surest(cells: Iterable[Sampled]) -> list[Sampled]:

@@ -16,13 +16,15 @@ from worker.outputs.report.page import Looked, content_of
 from worker.outputs.report.sample import seen
 
 
-def content(of: Case) -> Content:
+def content(of: Case, *, named: int = 0) -> Content:
+    """Return the report of two slides; on each a person has named so many cells."""
     counts = [("lymphoblast", 30), ("neutrophil", 10)], [("lymphoblast", 12), ("neutrophil", 28)]
     looked = []
     for no, (slide, parts) in enumerate(zip(of.read, counts, strict=True), start=1):
         names = [name for name, number in parts for _ in range(number)]
-        cells = seen([cell(i, name, run_id=no) for i, name in enumerate(names)], {}, otherwise=3)
-        looked.append(Looked(slide=slide, name=f"Slide {no}", cells=cells))
+        cells = [cell(i, name, run_id=no) for i, name in enumerate(names)]
+        cells[:named] = [replace(one, corrected_class=one.cell_class) for one in cells[:named]]
+        looked.append(Looked(slide=slide, name=f"Slide {no}", cells=seen(cells, {}, otherwise=3)))
     return content_of(of, finding.deciding(of), looked, {})
 
 
@@ -160,6 +162,16 @@ def test_a_verdict_without_evidence_still_has_a_report() -> None:
     page = content(replace(case(), evidence={}))
     assert (page.criteria, page.differentials, page.comparisons) == ((), (), ())
     assert page.headline == "Consistent with acute lymphoblastic leukaemia (ALL)"
+
+
+def test_cells_that_persons_named_are_told_and_the_others_are_those_nobody_looked_at() -> None:
+    page = content(case(), named=3)
+    assert [fact.value for fact in page.key_facts if fact.name == "Named by a person"] == ["6 cells"]
+    assert [fact.value for fact in page.provenance if fact.name == "Persons"] == ["6 cells named by a person"]
+    assert page.made.endswith(". 6 cells were named by a person; nobody has looked at the others for this report.")
+    untouched = content(case())
+    assert untouched.made.endswith("; nobody has looked at them for this report.")
+    assert "person" not in " ".join(fact.name for fact in untouched.key_facts)
 
 
 def test_versions_and_slides_can_be_traced() -> None:

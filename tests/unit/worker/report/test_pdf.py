@@ -11,6 +11,8 @@ from pypdf import PdfReader
 from tests.support.cases import AT, case, with_evidence
 from tests.support.report_pages import report_page
 from tests.unit.worker.report.test_content import MORE
+from tests.unit.worker.report.test_content import content as named_by_hand
+from worker.outputs.report.html import rendered
 from worker.outputs.report.pdf import typeset
 
 
@@ -57,6 +59,13 @@ def test_paper_says_what_the_page_says(document: bytes) -> None:
         *content.limits,
     ]
     assert [text for text in expected if squeezed(text) not in said] == []
+
+
+@pytest.mark.parametrize("named", [0, 3])
+def test_page_and_paper_say_who_has_looked_at_the_cells(named: int) -> None:
+    page = named_by_hand(case(), named=named)
+    assert page.made in rendered(page)
+    assert squeezed(page.made) in words_of(typeset(page, at=AT))
 
 
 def test_every_page_carries_the_notice(document: bytes) -> None:

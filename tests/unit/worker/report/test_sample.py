@@ -53,6 +53,7 @@ def test_a_corrected_cell_stands_where_a_person_has_put_it_whether_it_was_called
     ]
     found = seen(cells, {}, otherwise=9)
     assert (found.counts, found.counted) == (Counter(lymphoblast=3, smudge=1), 3)
+    assert (found.named, seen([cell(0)], {}, otherwise=9).named) == (4, 0)
     (blast, *_) = found.sample["lymphoblast"]
     assert called("lymphoblast", blast) == "corrected, was neutrophil"
     assert called("lymphoblast", replace(blast, cell_class="lymphoblast")) == "confirmed"
