@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from db.cases import Case, CaseCell, CaseSlide, cells_of
+from db.correction_tables import corrected_cell
 from worker.errors import ServiceError
 from worker.workshop import Tell
 
@@ -27,6 +29,17 @@ def all_cells(conn: Connection, slide: CaseSlide) -> Iterator[CaseCell]:
             count += 1
     if count != slide.cells:
         raise ServiceError(f"slide {slide.slide_id} changed while it was written: run the command again")
+
+
+def named_cells(conn: Connection, case: Case) -> Counter[str]:
+    """Return of how many cells of each kind of specimen a person has said what they are."""
+    specimens = {slide.run_id: slide.specimen for slide in case.read}
+    run_id = corrected_cell.c.run_id
+    wanted = select(run_id, func.count().label("cells")).where(run_id.in_(specimens)).group_by(run_id)
+    found: Counter[str] = Counter()
+    for row in conn.execute(wanted):
+        found[specimens[row.run_id]] += row.cells
+    return found
 
 
 @dataclass(kw_only=True)

@@ -24,18 +24,27 @@ from worker.outputs.panel import NOTICE
 _METHOD = "cells found and classified in a scanned smear by a neural network"
 
 
-def observations_of(case: Case) -> dict[str, Json]:
-    """Return the observations of all specimens by their addresses."""
+def observations_of(case: Case, named: Mapping[str, int]) -> dict[str, Json]:
+    """Return the observations of all specimens by their addresses; `named` is how many cells of each persons named."""
     found: dict[str, Json] = {}
     for evidence in case.evidence.get("specimens", ()):
         specimen = str(evidence["specimen"])
         for code, words, value in _values(case, evidence):
             address = urn("observation", case.report.lab, case.report.patient, specimen, code)
-            found[address] = _observation(case, specimen, observed(code, words, specimen), value)
+            found[address] = given(
+                **_observation(case, specimen, observed(code, words, specimen)),
+                method={"text": method_words(named.get(specimen, 0))},
+                **value,
+            )
     return found
 
 
-def _observation(case: Case, specimen: str, code: Json, value: Json) -> Json:
+def method_words(named: int) -> str:
+    """Return how cells were found and classified, so many of them by a person."""
+    return f"{_METHOD}, {named:,} of them as a person named them" if named else _METHOD
+
+
+def _observation(case: Case, specimen: str, code: Json) -> Json:
     taken = [slide.taken_at for slide in case.read if slide.specimen == specimen and slide.taken_at is not None]
     return given(
         resourceType="Observation",
@@ -46,10 +55,8 @@ def _observation(case: Case, specimen: str, code: Json, value: Json) -> Json:
         effectiveDateTime=instant(min(taken)) if taken else None,
         issued=instant(case.report.reported_at),
         note=[{"text": NOTICE}],
-        method={"text": _METHOD},
         specimen={"reference": specimen_urn(case, specimen)},
         device={"reference": device_urn(case)},
-        **value,
     )
 
 

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from db.cases import Case
+from db.session import transaction
 from worker.outputs.fhir.elements import HEMATOLOGY, LOINC, OWN, REPORT, Json, given, instant, own_code, urn
-from worker.outputs.fhir.observations import observations_of
+from worker.outputs.fhir.observations import method_words, observations_of
 from worker.outputs.fhir.resources import (
     device_of,
     device_urn,
@@ -22,28 +24,35 @@ from worker.outputs.fhir.resources import (
 )
 from worker.outputs.files import patient_stem, whole
 from worker.outputs.panel import NOTICE
+from worker.outputs.stored_cells import named_cells
 from worker.workshop import Tell, Workshop
 
 _USE = f"{NOTICE[0].upper()}{NOTICE[1:]}."
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
-def write(_workshop: Workshop, case: Case, folder: Path, tell: Tell) -> list[Path]:
+def write(workshop: Workshop, case: Case, folder: Path, tell: Tell) -> list[Path]:
     """Write the bundle; return its file. Raises BadRequestError where the folder takes none."""
     path = folder / f"{patient_stem(case.report, 'fhir')}.json"
+    with transaction(workshop.engine) as conn:
+        named = named_cells(conn, case)
     with whole(path) as file:
-        json.dump(bundle_of(case), file, ensure_ascii=False, allow_nan=False, indent=1)
+        json.dump(bundle_of(case, named), file, ensure_ascii=False, allow_nan=False, indent=1)
         file.write("\n")
     tell(path.name, 1, 1)
     return [path]
 
 
-def bundle_of(case: Case) -> Json:
-    """Return the bundle: report, patient, specimens, model and observations, each found by its address."""
+def bundle_of(case: Case, named: Mapping[str, int] = _NONE) -> Json:
+    """Return the bundle: report, patient, specimens, model and observations, each found by its address.
+
+    `named` is how many cells of each kind of specimen persons named.
+    """
     specimens = {specimen_urn(case, one): specimen_of(case, one) for one in _specimens(case)}
-    observations = observations_of(case)
+    observations = observations_of(case, named)
     address = urn("report", case.report.lab, case.report.patient)
     resources = {
-        address: _report(case, specimens, observations),
+        address: _report(case, specimens, observations, named),
         patient_urn(case): patient_of(case),
         **specimens,
         device_urn(case): device_of(case),
@@ -59,12 +68,12 @@ def bundle_of(case: Case) -> Json:
     }
 
 
-def _report(case: Case, specimens: Iterable[str], observations: Mapping[str, Json]) -> Json:
+def _report(case: Case, specimens: Iterable[str], observations: Mapping[str, Json], named: Mapping[str, int]) -> Json:
     code, display = REPORT
     taken = [slide.taken_at for slide in case.read if slide.taken_at is not None]
     return given(
         resourceType="DiagnosticReport",
-        text={"status": "generated", "div": _narrative(case, observations.values())},
+        text={"status": "generated", "div": _narrative(case, observations.values(), named)},
         status="preliminary",
         category=[HEMATOLOGY],
         code={"coding": [{"system": LOINC, "code": code, "display": display}], "text": "cell differential of smears"},
@@ -84,7 +93,7 @@ def _specimens(case: Case) -> list[str]:
     return list(dict.fromkeys((*judged, *(slide.specimen for slide in case.slides))))
 
 
-def _narrative(case: Case, observations: Iterable[Mapping[str, Any]]) -> str:
+def _narrative(case: Case, observations: Iterable[Mapping[str, Any]], named: Mapping[str, int]) -> str:
     """Return the report for people, as XHTML."""
     rows: dict[str, str] = {}
     for one in observations:
@@ -92,7 +101,8 @@ def _narrative(case: Case, observations: Iterable[Mapping[str, Any]]) -> str:
         row = f"<tr><td>{escape(one['code']['text'])}</td><td>{escape(value)}</td></tr>"
         rows[one["specimen"]["reference"]] = rows.get(one["specimen"]["reference"], "") + row
     tables = "".join(
-        f"<p>{escape(specimen_words(specimen))}</p><table><tbody>{rows[specimen_urn(case, specimen)]}</tbody></table>"
+        f"<p>{escape(specimen_words(specimen))}: {method_words(named.get(specimen, 0))}</p>"
+        f"<table><tbody>{rows[specimen_urn(case, specimen)]}</tbody></table>"
         for specimen in _specimens(case)
         if specimen_urn(case, specimen) in rows
     )
