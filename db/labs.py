@@ -51,10 +51,10 @@ def rules(conn: Connection) -> dict[str, str]:
 
 def change_rule(conn: Connection, code: str, rule: str, decide: Decide) -> None:
     """Judge a lab's patients by another rule set, all of them at once. Raises NotFoundError."""
-    lab_id = conn.execute(
-        update(lab).where(lab.c.code == code).values(rule=rule).returning(lab.c.id)
-    ).scalar_one_or_none()
+    # Locked as for a deletion: whoever is inserting a patient of the lab has ended then, and the next one waits.
+    lab_id = conn.execute(select(lab.c.id).where(lab.c.code == code).with_for_update()).scalar_one_or_none()
     if lab_id is None:
         raise NotFoundError(f"no lab {code}")
+    conn.execute(update(lab).where(lab.c.id == lab_id).values(rule=rule))
     members = conn.execute(select(patient.c.id).where(patient.c.lab_id == lab_id)).scalars().all()
     patients.recompute_all(conn, members, decide)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, select, text
@@ -102,9 +102,19 @@ def recorded(conn: Connection, case: Case) -> Recorded:
         model=version_of(conn.execute(select(*COLUMNS).where(model_version.c.id == row.model_version_id)).one()),
         verdict=row._asdict(),
         tally=tally,
-        tally_digest=patients.digest(tally),
+        tally_digest=patients.digest(_as_told_before(tally) if _is_early(row.evidence) else tally),
         plan_digests={one.id: one.plan_digest for one in conn.execute(wanted)},
     )
+
+
+def _is_early(evidence: Mapping[str, Any]) -> bool:
+    """Tell whether a verdict was stored before tallies told slides apart: its evidence holds no shares by specimen."""
+    specimens = evidence.get("specimens", [])
+    return bool(specimens) and not any("shares" in one for one in specimens)
+
+
+def _as_told_before(tally: Tally) -> Tally:
+    return replace(tally, specimens=tuple(replace(one, slides=()) for one in tally.specimens))
 
 
 def miscounted(conn: Connection, run_ids: Collection[int]) -> dict[int, list[str]]:

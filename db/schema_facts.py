@@ -49,6 +49,8 @@ TRIGGERS = frozenset(
         ("verdict", "verdict_status_due"),
         ("patient", "patient_status_due"),
         ("transition", "lab_day_kept"),
+        ("verdict", "lab_finding_noted"),
+        ("verdict", "lab_finding_changed"),
         ("verdict", "lab_finding_kept"),
         ("run", "stain_kept"),
     }

@@ -84,6 +84,33 @@ def bring_up(stack: Stack, report: Callable[[str], None]) -> bool:
             time.sleep(_POLL_S)
 
 
+@contextmanager
+def running(stack: Stack, report: Callable[[str], None]) -> Iterator[None]:
+    """Have the stack run for the block; one that was started for it is stopped after it, also when it fails.
+
+    It stays up after Ctrl-C, when the reading is to go on, and while slides of others wait in it. Raises as `bring_up`.
+    """
+    started = bring_up(stack, report)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except Exception:
+        if started:
+            _leave(stack, report)
+        raise
+    if started:
+        _leave(stack, report)
+
+
+def _leave(stack: Stack, report: Callable[[str], None]) -> None:
+    load = look(stack)
+    if load is not None and load.waiting + load.reading:
+        report("other slides are being read, so the stack stays up: `marrowline down` stops it")
+        return
+    embedded.stop(stack.home, report)
+
+
 def look(stack: Stack) -> Load | None:
     """Return what there is to do, None when database or broker do not answer now."""
     try:

@@ -124,6 +124,12 @@ def standing(found: Sequence[ObjectProgress]) -> Standing:
         cells=sum(one.cells for one in found),
         unseen=sum(1 for one in found if one.state is None),
         retrying=tuple(
-            sorted({one.error_cause or one.error_code or "" for one in found if one.state == RunState.RETRY_WAIT})
+            sorted(
+                {
+                    one.error_cause or one.error_code or "its worker stopped"
+                    for one in found
+                    if one.state == RunState.RETRY_WAIT
+                }
+            )
         ),
     )

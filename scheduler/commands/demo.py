@@ -24,10 +24,9 @@ from scheduler.commands.patient_table import finding_words, show_patients
 from scheduler.commands.screen import Json
 from scheduler.config import HomeSettings
 from scheduler.demo import Comparison, DrawnSlide, compare, drawn_slides, uploads
-from scheduler.embedded import stack as embedded
 from scheduler.embedded.home import home_at
 from scheduler.embedded.resolve import Stack, resolve
-from scheduler.live import bring_up, engine_of
+from scheduler.live import engine_of, running
 from scheduler.upload import put, stored
 from scheduler.waiting import wait_for
 from scheduler.workshop import part, workshop_of
@@ -48,14 +47,12 @@ def demo(
     """
     home = home_at(folder or HomeSettings().home / "demo")
     stack = resolve(home)
-    started = bring_up(stack, screen.hint)
-    with counting_bar("drawn") as tell:
-        slides = drawn_slides(home.root / "drawn", tell)
-    found = _read(stack, slides)
-    written = _reports(stack, found)
+    with running(stack, screen.hint):
+        with counting_bar("drawn") as tell:
+            slides = drawn_slides(home.root / "drawn", tell)
+        found = _read(stack, slides)
+        written = _reports(stack, found)
     compared = compare(found, slides)
-    if started:
-        embedded.stop(home, screen.hint)
     if as_json:
         pages = {patient: str(page) for patient, page in written.items()}
         screen.print_json({"home": str(home.root), "patients": found, "truth": compared, "reports": pages})

@@ -16,6 +16,7 @@ from scheduler.commands.screen import Json
 from scheduler.commands.tables import Lab
 from scheduler.embedded.resolve import resolve
 from scheduler.workshop import part, parts, workshop_of
+from worker.errors import BadRequestError
 
 PREFIX = "report_"
 """Of the names that the worker's writers are registered under."""
@@ -26,7 +27,10 @@ def report(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; made when it is not there.")],
     lab: Lab = None,
     formats: Annotated[
-        str, typer.Option("--format", metavar="F,F", help="Which, separated by commas; html when left out.")
+        str,
+        typer.Option(
+            "--format", metavar="F,F", help="html, pdf, geojson, geojson.gz, csv, fhir, dicom: which, with commas."
+        ),
     ] = "html",
     as_json: Json = False,
 ) -> None:
@@ -35,7 +39,7 @@ def report(
     with workshop_of(resolve()) as workshop:
         with transaction(workshop.engine) as conn:
             case = case_of(conn, patient, lab)
-        out.mkdir(parents=True, exist_ok=True)
+        _make(out)
         written: dict[str, list[Path]] = {}
         for name in wanted:
             with counting_bar(name) as tell:
@@ -49,8 +53,15 @@ def report(
     screen.close()
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadRequestError(f"{folder} cannot be made a folder for the files: {error.strerror}") from error
+
+
 def _formats(asked: str) -> list[str]:
-    known, wanted = parts(PREFIX), [name.strip() for name in asked.split(",")]
+    known, wanted = parts(PREFIX), [name.strip() for name in asked.split(",") if name.strip()]
     for name in wanted:
         if name not in known:
             raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}", param_hint="--format")

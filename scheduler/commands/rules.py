@@ -67,7 +67,7 @@ def use(
     changed = [
         {"patient": patient, "before": before[patient].finding, "after": now.finding, "reason": now.reason}
         for patient, now in after.items()
-        if now.finding != before[patient].finding
+        if patient in before and now.finding != before[patient].finding  # others came meanwhile
     ]
     if as_json:
         screen.print_json({"lab": lab, "rule": name, "patients": len(after), "changed": changed})

@@ -18,9 +18,8 @@ from scheduler.commands.bar import reading_bar
 from scheduler.commands.patient_table import show_patients
 from scheduler.commands.screen import Json
 from scheduler.commands.trouble import show_trouble
-from scheduler.embedded import stack as embedded
 from scheduler.embedded.resolve import resolve
-from scheduler.live import bring_up, engine_of
+from scheduler.live import engine_of, running
 from scheduler.prepare import activate
 from scheduler.upload import Case, Upload, plan_uploads, put, replaced, slide_files, stored
 from scheduler.waiting import wait_for
@@ -61,9 +60,8 @@ def run(
         lab=lab, patient=patient, specimen=specimen, stain=stain, is_smear=smear, mpp_um=mpp, is_urgent=urgent
     )
     stack = resolve()
-    started = bring_up(stack, screen.hint)
     try:
-        with engine_of(stack) as engine:
+        with running(stack, screen.hint), engine_of(stack) as engine:
             if model is not None:
                 activate(engine, model)
             store = open_store(stack.store_settings)
@@ -76,8 +74,6 @@ def run(
         screen.hint("stopped waiting; the slides are still being read. The same call goes on waiting,")
         screen.hint("`marrowline status` shows how far they are, `marrowline down` stops the reading.")
         raise typer.Exit(EXIT_FAILED) from None
-    if started:
-        embedded.stop(stack.home, screen.hint)
     _show(found, ended, as_json=as_json)
     if any(one.state != RunState.DONE for one in ended):
         raise typer.Exit(EXIT_QUARANTINED)

@@ -22,6 +22,7 @@ from scheduler.config import ProofSettings
 from scheduler.embedded.resolve import resolve
 from scheduler.workshop import part, workshop_of
 from worker.errors import BadRequestError, ProofError
+from worker.outputs.files import whole_bytes
 from worker.proof import keys
 from worker.proof.certificate import checked, signed
 from worker.proof.proof import Proof, Request
@@ -36,7 +37,7 @@ def verify(
     *,
     lab: Lab = None,
     sample: Annotated[int, typer.Option(min=0, help="Batches of each slide to read again.")] = 2,
-    seed: Annotated[int | None, typer.Option(min=0, help="What they are drawn by; drawn itself when left out.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="What they are drawn by; left out: drawn anew.")] = None,
     out: Annotated[_FileOption, typer.Option(metavar="FILE", help="Where to write a signed certificate.")] = None,
     certificate: Annotated[_FileOption, typer.Option(metavar="FILE", help="Check this certificate instead.")] = None,
     public_key: Annotated[_FileOption, typer.Option(metavar="FILE", help="The key that it must be signed by.")] = None,
@@ -95,11 +96,14 @@ def _essentials(body: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _prove(request: Request, out: Path | None, *, as_json: bool) -> None:
-    key = _signing_key() if out else None  # asked for before the work is done
+    key = _signing_key() if out else None  # asked for before the work is done, as the place is
+    if out and not out.parent.is_dir():
+        raise BadRequestError(f"{out} cannot be written: there is no folder {out.parent}; make it first")
     with workshop_of(resolve()) as workshop, counting_bar("read again") as tell:
         proof: Proof = part("verify")(workshop, request, tell)
     if out and key and not proof.differences:
-        out.write_bytes(signed(statement(proof, datetime.now(UTC)), key))
+        with whole_bytes(out) as file:
+            file.write(signed(statement(proof, datetime.now(UTC)), key))
     if as_json:
         screen.print_json(_document(proof, out))
     else:

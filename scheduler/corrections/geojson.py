@@ -47,7 +47,10 @@ def read_geojson(path: Path, *, reviewed: bool) -> Words:
             found = class_of(": ".join(names), where)
             said.append(_said(where, key, found, unless_told=not reviewed and before is None))
     if not present:
-        raise BadRequestError(f"{path.name}: no cell of ours in it; `marrowline report --format geojson` writes them")
+        raise BadRequestError(
+            f"{path.name}: no cell of ours in it: export with `marrowline report --format geojson`, and save with "
+            "QuPath 0.5 or newer, as older ones drop the metadata by which cells are known"
+        )
     kept = {run_id: frozenset(cells) for run_id, cells in present.items()}
     return Words(said=tuple(said), present=kept, untouched=untouched, unclassified=unclassified, foreign=foreign)
 

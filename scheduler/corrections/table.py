@@ -1,10 +1,14 @@
-"""Corrections out of a CSV file: each row is a word, on a cell by its numbers or on the one at a place of a slide."""
+"""Corrections out of a CSV file: each row is a word, on a cell by its numbers or on the one at a place of a slide.
+
+In a table that `marrowline report --format csv` wrote the model's class stays as it is, and `corrected_class` is what a
+person fills in: a row without it says nothing, nor does one whose cell counts as that class already.
+"""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from db.corrections import Said
@@ -32,14 +36,22 @@ def read_table(path: Path) -> Words:
         if "run" in row:
             run_id, batch_no, cell_no = (_number(row, column, where) for column in _BY_NUMBER[:3])
             said.append(
-                Said(where=where, run_id=run_id, batch_no=batch_no, cell_no=cell_no, cell_class=name, note=note)
+                Said(
+                    where=where,
+                    run_id=run_id,
+                    batch_no=batch_no,
+                    cell_no=cell_no,
+                    cell_class=name,
+                    note=note,
+                    unless_told=row["exported"] == "yes",
+                )
             )
         else:
             x_l0, y_l0 = (_length(row, column, where) for column in ("x", "y"))
             place = Place(where=where, slide_key=row["slide"], x_l0=x_l0, y_l0=y_l0)
             pointed.append(Pointed(place=place, cell_class=name, note=note))
     if not said and not pointed:
-        raise BadRequestError(f"{path.name}: no rows below the head")
+        raise BadRequestError(f"{path.name}: no row below the head names a class")
     return Words(said=tuple(said), pointed=tuple(pointed))
 
 
@@ -50,27 +62,32 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             head = file.readline()
             file.seek(0)
             reader = csv.DictReader(file, delimiter=_delimiter(head), restval="", restkey="", strict=True)
-            columns = {name: _plain(name) for name in reader.fieldnames or ()}
+            columns = _columns(reader.fieldnames or ())
+            exported = "yes" if columns.get("corrected_class") == "class" else ""
             wanted = _wanted(set(columns.values()), path.name)
             for row in reader:
                 named = {columns[name]: value.strip() for name, value in row.items() if name in columns}
-                if any(named.values()):
+                if any(named.values()) and not (exported and not named["class"]):
                     where = f"{path.name}, line {reader.line_num}"
-                    yield where, {name: named.get(name, "") for name in (*wanted, "note")}
+                    yield where, {name: named.get(name, "") for name in (*wanted, "note")} | {"exported": exported}
     except OSError as error:
         raise BadRequestError(f"{path} cannot be read: {error.strerror}") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise BadRequestError(f"{path.name} is no CSV file in UTF-8: {error}") from error
 
 
+def _columns(names: Iterable[str]) -> dict[str, str]:
+    """Return what each column is; of an export, `corrected_class` is the word, and the model's class is left aside."""
+    plain = {name: name.strip().lower() for name in names}
+    if "corrected_class" in plain.values() and "class" not in plain.values():
+        plain = {name: "class" if word == "corrected_class" else word for name, word in plain.items()}
+        plain = {name: word for name, word in plain.items() if word != "cell_class"}
+    return {name: _ALSO.get(word, word) for name, word in plain.items()}
+
+
 def _delimiter(head: str) -> str:
     """Return what parts the columns; spreadsheets of some languages write semicolons."""
     return max(",;\t", key=head.count)
-
-
-def _plain(name: str) -> str:
-    plain = name.strip().lower()
-    return _ALSO.get(plain, plain)
 
 
 def _wanted(columns: set[str], name: str) -> tuple[str, ...]:

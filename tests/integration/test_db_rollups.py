@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from db import runs
-from db.records import Batch
+from db.records import Batch, Finding, Verdict
 from db.session import transaction
 from tests.support.invariants import violations
 from tests.support.rows import add, add_slide, batch, cell, decide, execute, plan, read, scalar, stored, taken
@@ -110,3 +110,41 @@ def test_a_batch_knows_the_box_around_its_cells(lab: Engine, cells: int) -> None
     )
     box = (0.0, 20.25, 21.0, 20.25) if cells else (None,) * 4
     assert rows(lab, "SELECT x_min_l0, y_min_l0, x_max_l0, y_max_l0 FROM batch") == [box]
+
+
+def changes(engine: Engine, table: str) -> int:
+    """Return how many rows of the table transactions that forced their figures out have changed."""
+    return int(scalar(engine, f"SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = '{table}'"))
+
+
+def test_a_transaction_that_writes_much_changes_each_sum_once(lab: Engine) -> None:
+    for number in range(20):
+        read(lab, add_slide(lab, patient=f"p{number}"))
+    execute(lab, "SELECT pg_stat_force_next_flush()")
+    before = {table: changes(lab, table) for table in ("lab_day", "lab_finding")}
+    with transaction(lab) as conn:
+        conn.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+        conn.exec_driver_sql("UPDATE verdict SET finding = 'indeterminate'")
+        for run_id in range(1, 21):
+            runs.cancel(conn, run_id, lambda _: indeterminate(), "wrong patient")
+    assert rows(lab, "SELECT finding, patients FROM lab_finding WHERE patients > 0") == [("indeterminate", 20)]
+    assert {table: changes(lab, table) - count for table, count in before.items()} == {"lab_day": 1, "lab_finding": 2}
+
+
+def indeterminate() -> Verdict:
+    return Verdict(finding=Finding.INDETERMINATE, reason="", rule="test-rule", cells=0, shares={})
+
+
+def test_what_a_savepoint_takes_back_is_not_summed(lab: Engine) -> None:
+    run_id = add_slide(lab)
+    read(lab, run_id)
+    with transaction(lab) as conn:
+        with conn.begin_nested():
+            runs.cancel(conn, run_id, decide, "wrong patient")
+        runs.requeue(conn, run_id, decide)
+        undone = conn.begin_nested()
+        runs.cancel(conn, run_id, decide, "wrong patient")
+        undone.rollback()
+    assert rows(lab, f"SELECT {_TODAY} FROM lab_day") == [(2, 1, 0, 0, 1, 1)]
+    with lab.connect() as conn:
+        assert violations(conn) == []

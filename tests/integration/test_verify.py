@@ -7,13 +7,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from db import models, runs
+from db import models, patients, runs
 from db.records import CellClass, SlideFacts
 from db.session import make_engine, transaction
 from scheduler import cli
@@ -179,6 +179,18 @@ def test_whatever_is_changed_is_named(site: Site, tampering: str, checks: list[s
     proof = site.verified()
     assert differing(proof) == checks
     assert any(difference in one for one in proof.differences)
+
+
+def test_a_verdict_from_before_tallies_told_slides_apart_is_held_against_one_taken_as_then(site: Site) -> None:
+    with transaction(site.shop.engine) as conn:
+        now = patients.tally(conn, 1, 1)
+    early = replace(now, specimens=tuple(replace(one, slides=()) for one in now.specimens))
+    less = "jsonb_set(evidence, '{specimens, 0}', (evidence #> '{specimens, 0}') - 'shares')"
+    stored = f"UPDATE verdict SET inputs_digest = '{patients.digest(early)}'"
+    execute(site.shop.engine, stored)
+    assert "verdict" in " ".join(differing(site.verified()))
+    execute(site.shop.engine, f"{stored}, evidence = {less}")
+    assert [name for name in differing(site.verified()) if "verdict" in name] == []
 
 
 def test_a_slide_with_other_bytes_is_found_whatever_lies_in_the_cache(site: Site) -> None:

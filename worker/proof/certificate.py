@@ -60,7 +60,7 @@ def _message(body: Mapping[str, Any]) -> bytes:
 def _parts(document: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         found = json.loads(document, object_pairs_hook=_without_doubles, parse_constant=_refused)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProofError(f"not a certificate: {error}") from error
     body, signature = (found.get(name) if isinstance(found, dict) else None for name in ("certificate", "signature"))
     if not isinstance(body, dict) or not isinstance(signature, dict) or body.get("type") != TYPE:

@@ -25,10 +25,11 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them."""
     op.execute("DROP TRIGGER lab_day_kept ON transition")
-    op.execute("DROP TRIGGER lab_finding_kept ON verdict")
+    for name in ("lab_finding_noted", "lab_finding_changed", "lab_finding_kept"):
+        op.execute(f"DROP TRIGGER {name} ON verdict")
     op.execute("DROP TRIGGER stain_kept ON run")
-    op.execute("DROP FUNCTION lab_day_kept(), lab_finding_kept(), sum_up_again(), lab_day_add(bigint, bigint)")
-    op.execute("DROP FUNCTION stain_kept(), stain_read(bigint)")
+    op.execute("DROP FUNCTION lab_day_kept(), lab_finding_noted(), lab_finding_kept(), sum_up_again()")
+    op.execute("DROP FUNCTION lab_day_add(bigint, xid), stain_kept(), stain_read(bigint)")
     op.execute("DROP TABLE lab_day, lab_day_time, lab_finding, stain_reading")
     op.execute("DROP INDEX ix_run_quarantined")
     for name in ("x_min_l0", "y_min_l0", "x_max_l0", "y_max_l0"):

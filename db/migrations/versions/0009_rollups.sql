@@ -1,7 +1,8 @@
 -- Sums that the reports would otherwise count anew each time. They are added to when a transaction commits, under the
 -- audit's lock and after it: rows of these tables are only ever locked by who holds that, so nobody waits for one, and
--- two transactions of one laboratory cannot deadlock. The functions run with their owner's rights, so that no role needs
--- any on the sums.
+-- two transactions of one laboratory cannot deadlock. A transaction changes each sum once, however many rows it wrote:
+-- every change of a row that it has changed already would have to pass all its earlier versions. The functions run with
+-- their owner's rights, so that no role needs any on the sums.
 
 CREATE TABLE lab_day (
   lab_id BIGINT NOT NULL,
@@ -42,9 +43,9 @@ ALTER TABLE batch ADD COLUMN x_min_l0 DOUBLE PRECISION, ADD COLUMN y_min_l0 DOUB
 
 CREATE INDEX ix_run_quarantined ON run (slide_id) WHERE state = 'quarantined';
 
--- Adds the steps of runs with these numbers to the sums. A time counts from the last moment at which the reading was
+-- Adds the steps of runs from this number on to the sums: those that one transaction wrote, or all. A time counts from the last moment at which the reading was
 -- asked for, so that a slide that is read again does not seem to have waited for years.
-CREATE FUNCTION lab_day_add(first_id bigint, last_id bigint) RETURNS void LANGUAGE plpgsql
+CREATE FUNCTION lab_day_add(first_id bigint, written_by xid) RETURNS void LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
 BEGIN
   INSERT INTO lab_day AS kept (lab_id, day, asked, done, quarantined, retried, cancelled, cells)
@@ -55,7 +56,7 @@ BEGIN
          coalesce(sum(run.n_cells) FILTER (WHERE step.to_state = 'done'), 0)
     FROM transition AS step JOIN run ON run.id = step.run_id
     JOIN slide ON slide.id = run.slide_id JOIN patient ON patient.id = slide.patient_id
-   WHERE step.id BETWEEN first_id AND last_id AND step.to_state <> 'running'
+   WHERE step.id >= first_id AND (written_by IS NULL OR step.xmin = written_by) AND step.to_state <> 'running'
    GROUP BY 1, 2
   ON CONFLICT (lab_id, day) DO UPDATE SET asked = kept.asked + excluded.asked, done = kept.done + excluded.done,
     quarantined = kept.quarantined + excluded.quarantined, retried = kept.retried + excluded.retried,
@@ -77,40 +78,70 @@ BEGIN
    ) AS taken
    CROSS JOIN LATERAL (VALUES ('waiting', taken.first_at - asked.at), ('reading', ended.at - taken.last_at),
                               ('turnaround', ended.at - asked.at)) AS told (span, span_length)
-   WHERE ended.id BETWEEN first_id AND last_id AND ended.to_state = 'done' AND told.span_length IS NOT NULL
+   WHERE ended.id >= first_id AND (written_by IS NULL OR ended.xmin = written_by)
+     AND ended.to_state = 'done' AND told.span_length IS NOT NULL
    GROUP BY 1, 2, 3, 4
   ON CONFLICT (lab_id, day, span, step) DO UPDATE SET readings = kept.readings + excluded.readings;
 END $$;
 
+-- Which steps were added is noted for as long as the transaction lives, by who wrote them: a savepoint writes under a
+-- number of its own.
 CREATE FUNCTION lab_day_kept() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  writer xid := (SELECT xmin FROM transition WHERE id = NEW.id);
+  added text := coalesce(current_setting('marrowline.added_steps', true), '');
 BEGIN
+  IF writer::text = ANY (string_to_array(added, ',')) THEN
+    RETURN NULL;
+  END IF;
   PERFORM pg_advisory_xact_lock(hashtextextended('marrowline audit', 6));
-  PERFORM lab_day_add(NEW.id, NEW.id);
+  PERFORM lab_day_add(NEW.id, writer);
+  PERFORM set_config('marrowline.added_steps', concat_ws(',', nullif(added, ''), writer), true);
+  RETURN NULL;
+END $$;
+
+-- Changes of findings are noted likewise as verdicts are written, {"lab/model version/finding": patients}, and added once.
+CREATE FUNCTION lab_finding_noted() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp AS $$
+DECLARE
+  whose bigint := (SELECT lab_id FROM patient WHERE id = NEW.patient_id);
+  noted jsonb := coalesce(nullif(current_setting('marrowline.findings', true), ''), '{}');
+  place text := concat_ws('/', whose, NEW.model_version_id, NEW.finding);
+BEGIN
+  noted := noted || jsonb_build_object(place, coalesce((noted ->> place)::integer, 0) + 1);
+  IF TG_OP = 'UPDATE' THEN
+    place := concat_ws('/', whose, OLD.model_version_id, OLD.finding);
+    noted := noted || jsonb_build_object(place, coalesce((noted ->> place)::integer, 0) - 1);
+  END IF;
+  PERFORM set_config('marrowline.findings', noted::text, true);
   RETURN NULL;
 END $$;
 
 CREATE FUNCTION lab_finding_kept() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
 DECLARE
-  whose bigint := (SELECT lab_id FROM patient WHERE id = NEW.patient_id);
+  noted jsonb := nullif(current_setting('marrowline.findings', true), '');
 BEGIN
-  IF TG_OP = 'UPDATE' THEN
-    IF OLD.finding = NEW.finding THEN
-      RETURN NULL;
-    END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('marrowline audit', 6));
-    UPDATE lab_finding SET patients = patients - 1
-     WHERE (lab_id, model_version_id, finding) = (whose, NEW.model_version_id, OLD.finding);
+  IF noted IS NULL THEN
+    RETURN NULL;
   END IF;
+  PERFORM set_config('marrowline.findings', '', true);
   PERFORM pg_advisory_xact_lock(hashtextextended('marrowline audit', 6));
-  INSERT INTO lab_finding AS kept (lab_id, model_version_id, finding, patients)
-    VALUES (whose, NEW.model_version_id, NEW.finding, 1)
-  ON CONFLICT (lab_id, model_version_id, finding) DO UPDATE SET patients = kept.patients + 1;
+  INSERT INTO lab_finding (lab_id, model_version_id, finding)
+    SELECT split_part(key, '/', 1)::bigint, split_part(key, '/', 2)::bigint, split_part(key, '/', 3)
+      FROM jsonb_each_text(noted) WHERE value::integer > 0
+    ON CONFLICT DO NOTHING;
+  UPDATE lab_finding SET patients = patients + value::integer FROM jsonb_each_text(noted)
+   WHERE (lab_id, model_version_id, finding) = (split_part(key, '/', 1)::bigint, split_part(key, '/', 2)::bigint,
+                                                split_part(key, '/', 3)) AND value::integer <> 0;
   RETURN NULL;
 END $$;
 
 CREATE CONSTRAINT TRIGGER lab_day_kept AFTER INSERT ON transition DEFERRABLE INITIALLY DEFERRED
   FOR EACH ROW WHEN (NEW.to_state <> 'running') EXECUTE FUNCTION lab_day_kept();
+CREATE TRIGGER lab_finding_noted AFTER INSERT ON verdict FOR EACH ROW EXECUTE FUNCTION lab_finding_noted();
+CREATE TRIGGER lab_finding_changed AFTER UPDATE ON verdict FOR EACH ROW WHEN (OLD.finding <> NEW.finding)
+  EXECUTE FUNCTION lab_finding_noted();
 CREATE CONSTRAINT TRIGGER lab_finding_kept AFTER INSERT OR UPDATE ON verdict DEFERRABLE INITIALLY DEFERRED
   FOR EACH ROW EXECUTE FUNCTION lab_finding_kept();
 
@@ -145,6 +176,7 @@ BEGIN
    CROSS JOIN LATERAL (
       SELECT jsonb_agg(lately.profile) AS profiles
         FROM (SELECT other.profile FROM stain_reading AS other
+                JOIN run AS past ON past.id = other.run_id AND past.state = 'done'  -- others are withdrawn
                WHERE other.lab_id = patient.lab_id AND other.model_version_id = run.model_version_id
                  AND (other.finished_at, other.run_id) < (run.finished_at, run.id)
                ORDER BY other.finished_at DESC, other.run_id DESC LIMIT 200) AS lately
@@ -193,7 +225,7 @@ BEGIN
   DELETE FROM lab_day;
   DELETE FROM lab_day_time;
   DELETE FROM lab_finding;
-  PERFORM lab_day_add(0, (SELECT max(id) FROM transition));
+  PERFORM lab_day_add(0, NULL);
   INSERT INTO lab_finding (lab_id, model_version_id, finding, patients)
   SELECT patient.lab_id, verdict.model_version_id, verdict.finding, count(*)
     FROM verdict JOIN patient ON patient.id = verdict.patient_id GROUP BY 1, 2, 3;

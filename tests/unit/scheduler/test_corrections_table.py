@@ -56,7 +56,7 @@ def test_a_comma_may_be_the_decimal_point(tmp_path: Path) -> None:
     [
         ("", "the first line must name the columns run, batch, cell, class, or slide, x, y, class"),
         ("run,batch,class\n1,2,smudge\n", "the first line must name"),
-        ("run,batch,cell,class\n", "no rows"),
+        ("run,batch,cell,class\n", "no row below"),
         ("run,batch,cell,class\n1,0,0,smudge\n1,x,0,smudge\n", "line 3: batch 'x' is no number"),
         ("run,batch,cell,class\n1,0,-1,smudge\n", "line 2: cell '-1' is no number"),
         ("run,batch,cell,class\n1,0,1234567890123456789,smudge\n", "line 2: cell '1234"),
@@ -77,3 +77,12 @@ def test_a_file_in_another_encoding_or_none_is_named(tmp_path: Path) -> None:
         words(tmp_path, "run,batch,cell,class,note\n1,0,0,smudge,größer\n", "latin-1")
     with pytest.raises(BadRequestError, match="cannot be read"):
         read_table(tmp_path / "none.csv")
+
+
+def test_in_an_export_only_what_a_person_filled_in_is_a_word(tmp_path: Path) -> None:
+    head = "use,run_id,batch_no,cell_no,cell_class,abstained,corrected_class"
+    rows = "r,7,0,1,lymphoblast,false,\nr,7,0,2,lymphoblast,false,basophil\nr,7,0,3,lymphocyte,true,\n"
+    (one,) = words(tmp_path, f"{head}\n{rows}").said
+    assert (one.cell_no, one.cell_class, one.unless_told) == (2, "basophil", True)
+    with pytest.raises(BadRequestError, match="no row below the head names a class"):
+        words(tmp_path, f"{head}\nr,7,0,1,lymphoblast,false,\n")
