@@ -33,10 +33,11 @@ _ZOMBIES = """
      WHERE batch.written_at > taken.at
 """
 _TWICE_READ = "SELECT slide_id, model_version_id FROM run GROUP BY 1, 2 HAVING count(*) > 1"
+# A statement that is being carried out holds the keys that it asks for; what a resting session shows stays to be read.
 _TEXTS = """
     SELECT concat_ws(' ', error_code, error_cause, error_remedy, change_reason, changed_by) FROM run
      UNION ALL SELECT reason || ' ' || actor FROM transition
-     UNION ALL SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+     UNION ALL SELECT query FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'
 """
 _POOLS = {"scheduler": 4, "webhook": 4, "worker": 8}
 """Most connections of one part: of a worker, those of its present child and of one that has just been replaced."""
