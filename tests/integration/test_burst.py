@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,13 +14,12 @@ from sqlalchemy import Engine
 from db.session import make_engine
 from scheduler.config import SchedulerSettings
 from scheduler.doorbell import CeleryDoorbell
-from scheduler.events.source import EventSource
 from scheduler.service import Line, serve
 from scheduler.sweep import budget_for
-from tests.support.crew import Crew, WatchedBell, read_nothing
+from tests.support.crew import Crew, WatchedBell
 from tests.support.invariants import violations
 from tests.support.redis import RedisServer
-from tests.support.rows import add_slide, decide, execute, scalar
+from tests.support.rows import decide, scalar
 from worker import queues
 from worker.store_folder import FolderStore
 
@@ -41,7 +40,7 @@ class Site:
             store=FolderStore(folder),
             engine=engine,
             bell=self.bell,
-            settings=SchedulerSettings(sweep_s=0.2, list_s=0.5, status_s=0.5, **settings),  # type: ignore[arg-type]
+            settings=SchedulerSettings(**{"sweep_s": 0.2, "list_s": 0.5, "status_s": 0.5, **settings}),  # type: ignore[arg-type]
             decide=decide,
         )
 
@@ -54,9 +53,9 @@ class Site:
                 file.write_bytes(f"{lab} {number}".encode())
 
     @contextmanager
-    def scheduling(self, sources: Sequence[EventSource] | None = None) -> Iterator[None]:
+    def scheduling(self) -> Iterator[None]:
         stop = threading.Event()
-        thread = threading.Thread(target=lambda: serve(self.line, stop, sources=sources))
+        thread = threading.Thread(target=lambda: serve(self.line, stop))
         thread.start()
         try:
             yield
@@ -96,22 +95,6 @@ def wide(lab: Engine) -> Iterator[Engine]:
     engine.dispose()
 
 
-def register(engine: Engine, lab: str, slides: int) -> None:
-    """Register a laboratory's slides at once, ten to a patient."""
-    add_slide(engine, "first", lab=lab, patient=f"{lab}-first")
-    patients = f"SELECT id, '{lab}-' || n FROM lab, generate_series(1, {slides // 10}) AS n WHERE code = '{lab}'"
-    execute(engine, f"INSERT INTO patient (lab_id, pseudonym) {patients}")
-    execute(
-        engine,
-        "WITH new AS (INSERT INTO slide (patient_id, bucket, key, size_bytes, last_modified, state, specimen)"
-        " SELECT patient.id, 'bucket', pseudonym || '/' || n, 1, now(), 'current', 'marrow'"
-        f" FROM patient, generate_series(1, 10) AS n WHERE pseudonym ~ '^{lab}-[0-9]+$'"
-        f" ORDER BY patient.id, n LIMIT {slides - 1} RETURNING id)"
-        " INSERT INTO run (slide_id, model_version_id, max_attempts, changed_by, change_reason)"
-        " SELECT new.id, model_version_id, 3, 'scheduler', 'registered' FROM new, active_model",
-    )
-
-
 def fair_turn(lab: str, sizes: dict[str, int]) -> int:
     """Return which turn a laboratory's last slide has when all take strict turns."""
     return sum(min(slides, sizes[lab]) for slides in sizes.values())
@@ -124,7 +107,8 @@ def check(site: Site, sizes: dict[str, int], hands: int) -> None:
     assert site.value("SELECT count(*) FROM run WHERE state = 'done' AND attempt = 1") == slides
     assert site.value("SELECT count(*) FROM transition WHERE to_state = 'done'") == slides
     last = site.last_turns()
-    slack = 2 * budget_for(hands)  # what waited in the broker when the turns began, and what was being read
+    # What waited in the broker when the turns began and what was being read; one in a hundred for ends that come late.
+    slack = 2 * budget_for(hands) + slides // 100
     assert {lab: last[lab] <= fair_turn(lab, sizes) + slack for lab in sizes} == dict.fromkeys(sizes, True), last
 
 
@@ -144,16 +128,22 @@ def test_a_burst_of_uploads_is_read_fairly_and_told(wide: Engine, redis_server: 
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(3600)
-def test_ten_thousand_slides_that_wait(wide: Engine, redis_server: RedisServer, tmp_path: Path) -> None:
-    sizes, hands = {"big": 6000, "large": 3000, "middle": 900, "small": 100}, 16
-    site = Site(wide, redis_server, tmp_path / "bucket")
-    for lab, slides in sizes.items():
-        register(wide, lab, slides)
-    with site.scheduling(sources=[]), Crew(wide, redis_server, read=read_nothing).at_work(hands):
-        took = site.until(lambda: site.value(ENDED) == 10_000, "all read", within_s=3000)
+@pytest.mark.timeout(5400)
+def test_ten_thousand_uploads_at_once(wide: Engine, redis_server: RedisServer, tmp_path: Path) -> None:
+    sizes, hands = {"big": 6000, "large": 3000, "middle": 900, "small": 100}, 8
+    site = Site(wide, redis_server, tmp_path / "bucket", list_s=5)
+    site.put(sizes)
+    with site.scheduling():
+        seen = site.until(lambda: site.value("SELECT count(*) FROM run") == 10_000, "all registered", within_s=2400)
+        assert max(site.bell.depths) <= budget_for(0)
+        with Crew(wide, redis_server).at_work(hands):
+            took = site.until(lambda: site.value(ENDED) == 10_000, "all read", within_s=3000)
+        told = site.until(lambda: site.value(TOLD) == 10_000, "all told", within_s=1200)
     check(site, sizes, hands)
-    print(f"{took:.0f} s, {len(site.bell.depths)} rings, {max(site.bell.depths)} messages, {site.last_turns()}")  # noqa: T201
+    with wide.connect() as conn:
+        assert violations(conn) == []
+    depths = f"{len(site.bell.depths)} rings, at most {max(site.bell.depths)} messages"
+    print(f"registered {seen:.0f} s, read {took:.0f} s, told {told:.0f} s; {depths}; {site.last_turns()}")  # noqa: T201
 
 
 def test_a_poisonous_slide_uses_up_its_attempts_and_delays_no_other(

@@ -12,7 +12,7 @@ from db import runs, workers
 from db.records import Claim
 from scheduler.doorbell import Doorbell, run_of
 from tests.support.redis import RedisServer
-from tests.support.rows import batch, decide, execute, plan
+from tests.support.rows import batch, decide, plan
 from worker import queues
 
 
@@ -100,12 +100,3 @@ def read_to_the_end(engine: Engine, claim: Claim) -> None:
     runs.store_plan(engine, claim, plan())
     runs.write_batch(engine, claim, batch())
     runs.finish(engine, claim, decide)
-
-
-def read_nothing(engine: Engine, claim: Claim) -> None:
-    """End a run in one statement, without cells or a verdict: where only the order of runs matters."""
-    execute(
-        engine,
-        "UPDATE run SET state = 'done', n_batches = 0, n_cells = 0, finished_at = now(), lease_owner = NULL,"
-        f" lease_until = NULL WHERE id = {claim.run_id} AND fence = {claim.fence}",
-    )
