@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,19 @@ class Line:
 
     def watch(self, query: str) -> Any:
         """Return the first value that a query gives, without a process of its own, for a test that asks often."""
-        name = "MARROWLINE_DATABASE_URL"
-        url = next(p.environ()[name] for p in self.processes() if name in p.environ())
-        engine = make_engine(url, pool_size=1)
+        engine = make_engine(self._database_url(), pool_size=1)
         try:
             with transaction(engine) as conn:
                 return conn.execute(text(query)).scalar()
         finally:
             engine.dispose()
+
+    def _database_url(self) -> str:
+        for process in self.processes():
+            with suppress(psutil.Error, ProcessLookupError):  # it may have ended since
+                if url := process.environ().get("MARROWLINE_DATABASE_URL"):
+                    return url
+        raise AssertionError("no process of the stack runs")
 
     def processes(self) -> list[psutil.Process]:
         """Return the worker and scheduler processes of this stack with their children."""
@@ -77,7 +82,7 @@ class Line:
                     process.environ().get("MARROWLINE_HOME") == str(self.home)
                     and "MARROWLINE_STACK" in process.environ()
                 )
-            except psutil.Error:
+            except (psutil.Error, ProcessLookupError):
                 continue
             if ours:
                 found.append(process)
