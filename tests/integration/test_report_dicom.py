@@ -143,3 +143,13 @@ def test_headers_that_cannot_be_referred_to_are_told(shop: Workshop, case: Case,
     changed = replace(case.slides[0], files=files, obj=replace(case.slides[0].obj, size=sum(f.size for f in files)))
     with pytest.raises(BadRequestError, match="lacks FrameOfReferenceUID"):
         written(shop, replace(case, slides=(changed,)), tmp_path)
+
+
+def test_a_folder_that_takes_no_file_is_told_and_holds_no_part_of_one(
+    shop: Workshop, case: Case, tmp_path: Path
+) -> None:
+    target = tmp_path / "out" / f"slide-{case.slides[0].slide_id}.ann.dcm"
+    target.mkdir(parents=True)
+    with pytest.raises(BadRequestError, match=r"ann\.dcm cannot be written"):
+        written(shop, case, target.parent)
+    assert list(target.parent.iterdir()) == [target]

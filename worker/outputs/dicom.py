@@ -21,6 +21,7 @@ from db.cases import Case, CaseCell, CaseSlide
 from db.session import transaction
 from worker.errors import BadRequestError
 from worker.outputs.dicom_header import level_0
+from worker.outputs.files import whole_bytes
 from worker.outputs.panel import NOTICE
 from worker.outputs.stored_cells import all_cells
 from worker.slide_sets import SetKind, set_kind, suffix_of
@@ -44,8 +45,8 @@ class _Group:
 def write(workshop: Workshop, case: Case, folder: Path, tell: Tell) -> list[Path]:
     """Write `slide-ID.ann.dcm` for every DICOM slide that the finding rests on; return the files.
 
-    Raises BadRequestError when none of them is a DICOM slide or a header lacks what annotations must refer to,
-    ServiceError when the bucket does not serve.
+    Raises BadRequestError when none of them is a DICOM slide, a header lacks what annotations must refer to, or the
+    folder takes no file, ServiceError when the bucket does not serve.
     """
     slides = [slide for slide in case.read if _is_dicom(slide)]
     if not slides:
@@ -61,7 +62,8 @@ def write(workshop: Workshop, case: Case, folder: Path, tell: Tell) -> list[Path
             transaction(workshop.engine) as conn,
         ):
             made = bulk_annotations(level_0(file.path), case, slide, all_cells(conn, slide))
-        made.save_as(path, enforce_file_format=True)
+        with whole_bytes(path) as to:
+            made.save_as(to, enforce_file_format=True)
         written.append(path)
         tell(path.name, len(written), len(slides))
     return written
