@@ -17,6 +17,8 @@ from pathlib import Path
 
 _CHUNK = 16_384
 _LOOK_S = 0.02
+_READ_S = 0.5
+"""After so long a client has read what it was sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +135,7 @@ class Proxy:
             cut_after = self.trouble.cut_after
             if cut_after is not None and link.answered > cut_after and self.counters.cut < self.trouble.times:
                 self.counters.cut += 1
+                await asyncio.sleep(_READ_S)  # a reset takes with it what the client has not read
                 raise ConnectionResetError
             link.client.write(data)
             await link.client.drain()
