@@ -9,19 +9,18 @@ from datetime import datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any
 
 import typst
 
 from db.cases import Case
+from worker.errors import BadRequestError
 from worker.outputs.files import patient_stem, whole_bytes
 from worker.outputs.report.content import Content
 from worker.outputs.report.gather import gathered
+from worker.outputs.report.letters import STANDARD, spelt, unshown
 from worker.outputs.report.pictures import Picture
 from worker.workshop import Tell, Workshop
-
-STANDARD: Final = "ua-1"
-"""PDF/UA: what readers aloud need is in the file, or it is not written."""
 
 
 def write(workshop: Workshop, case: Case, folder: Path, tell: Tell) -> list[Path]:
@@ -33,7 +32,10 @@ def write(workshop: Workshop, case: Case, folder: Path, tell: Tell) -> list[Path
 
 
 def typeset(content: Content, *, at: datetime) -> bytes:
-    """Return the report as PDF, dated `at`; the same content gives the same bytes."""
+    """Return the report as PDF, dated `at`; the same content gives the same bytes.
+
+    A letter that the fonts lack stands as its code. Raises BadRequestError where Typst takes the text not even so.
+    """
     pictures: dict[str, bytes] = {}
     document = _plain(content, pictures)
     ours = files("worker.outputs.report")
@@ -41,11 +43,22 @@ def typeset(content: Content, *, at: datetime) -> bytes:
         root = Path(made)
         for name, jpeg in pictures.items():
             (root / name).write_bytes(jpeg)
-        (root / "report.json").write_text(json.dumps(document), encoding="utf-8")
-        main = root / "report.typ"
-        main.write_bytes((ours / "report.typ").read_bytes())
-        compiler = typst.Compiler(main, root=root, font_paths=[fonts], ignore_system_fonts=True)
-        found: Any = compiler.compile(format="pdf", pdf_standards=STANDARD, timestamp=int(at.timestamp()))
+        (root / "report.typ").write_bytes((ours / "report.typ").read_bytes())
+        try:
+            return _compiled(root, fonts, document, at)
+        except typst.TypstError as error:
+            if "could not be displayed" not in str(error):
+                raise
+        try:
+            return _compiled(root, fonts, spelt(document, unshown(document, fonts)), at)
+        except typst.TypstError as error:
+            raise BadRequestError(f"the report cannot be set as PDF: {error}; use --format html") from error
+
+
+def _compiled(root: Path, fonts: Path, document: Any, at: datetime) -> bytes:
+    (root / "report.json").write_text(json.dumps(document), encoding="utf-8")
+    compiler = typst.Compiler(root / "report.typ", root=root, font_paths=[fonts], ignore_system_fonts=True)
+    found: Any = compiler.compile(format="pdf", pdf_standards=STANDARD, timestamp=int(at.timestamp()))
     return bytes(found)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.support.cases import AT, case, with_evidence
 from tests.support.report_pages import report_page
 from tests.unit.worker.report.test_content import MORE
 from tests.unit.worker.report.test_content import content as named_by_hand
+from worker.errors import BadRequestError
+from worker.outputs.report import pdf
 from worker.outputs.report.html import rendered
 from worker.outputs.report.pdf import typeset
 
@@ -94,3 +97,17 @@ def test_nothing_that_a_lab_writes_becomes_markup() -> None:
     fuzzy = {"ALL": {"system": hostile, "inputs": {hostile: 1.0}, "rules": [{"rule": hostile, "strength": 1}]}}
     said = words_of(typeset(report_page(with_evidence(case(patient=hostile), fuzzy=fuzzy)), at=AT))
     assert said.count(squeezed(hostile)) >= 3
+
+
+def test_letters_that_no_font_has_stand_as_their_codes_and_all_others_as_they_are() -> None:
+    page = replace(report_page(case(patient="患者 Жß→")), lab="\x07😀")
+    said = words_of(typeset(page, at=AT))
+    assert "[U+60A3][U+8005]Жß→" in said
+    assert "[U+0007][U+1F600]" in said
+
+
+def test_what_cannot_be_set_even_so_is_told_with_what_serves_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "unshown", lambda _document, _fonts: frozenset())
+    page = report_page(case(patient="患者"))
+    with pytest.raises(BadRequestError, match=r"患.*--format html"):
+        typeset(page, at=AT)
