@@ -97,7 +97,7 @@ def _narrative(case: Case, observations: Iterable[Mapping[str, Any]], named: Map
     """Return the report for people, as XHTML."""
     rows: dict[str, str] = {}
     for one in observations:
-        value = f"{one['valueQuantity']['value']:g} {one['valueQuantity']['unit']}"
+        value = f"{_plainly(one['valueQuantity']['value'])} {one['valueQuantity']['unit']}"
         row = f"<tr><td>{escape(one['code']['text'])}</td><td>{escape(value)}</td></tr>"
         rows[one["specimen"]["reference"]] = rows.get(one["specimen"]["reference"], "") + row
     tables = "".join(
@@ -108,6 +108,11 @@ def _narrative(case: Case, observations: Iterable[Mapping[str, Any]], named: Map
     )
     finding = f"<p><b>{escape(_words(case.report.finding))}</b>: {escape(case.report.reason)}</p>"
     return f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{escape(_USE)}</p>{finding}{tables}</div>'
+
+
+def _plainly(value: float) -> str:
+    """Return a number with all digits of its whole part: `1,234,567`, `1.9034`, `10`."""
+    return f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 def _words(finding: str) -> str:

@@ -184,6 +184,13 @@ def test_what_is_read_as_a_page_is_escaped() -> None:
     assert "5 &lt; 6 &amp; &lt;script&gt;" in report["text"]["div"]
 
 
+def test_the_page_has_every_digit_of_a_large_count() -> None:
+    many = {"specimen": "marrow", "cells": 1_234_567, "abstained": 0, "counts": {"neutrophil": 1_234_567}}
+    (report,) = resources(bundle_of(case_with(evidence={"specimens": [many]})), "DiagnosticReport")
+    assert "<td>cells counted</td><td>1,234,567 cells</td>" in report["text"]["div"]
+    assert "<td>100 %</td>" in report["text"]["div"]
+
+
 def test_the_page_tells_specimens_apart() -> None:
     (report,) = resources(bundle_of(FULL), "DiagnosticReport")
     marrow, blood = report["text"]["div"].split("blood smear")

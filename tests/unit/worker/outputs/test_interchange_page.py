@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+from worker.cell_ids import CLASS_MARK
 from worker.outputs.fhir.elements import MARROW, OWN, REPORT
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -32,6 +33,11 @@ def test_the_page_names_every_format_that_is_written_here() -> None:
         if where.startswith(("worker.outputs.geojson", "worker.outputs.tables", "worker.outputs.fhir"))
     }
     assert set(re.findall(r"^\| `([a-z.]+)` \|", PAGE.split("## QuPath")[0], re.MULTILINE)) == ours
+
+
+def test_the_page_names_what_a_person_left_and_by_what_a_change_is_told() -> None:
+    assert "`corrected_class`" in PAGE
+    assert f"`properties.metadata.{CLASS_MARK}`" in PAGE
 
 
 def _source() -> str:
