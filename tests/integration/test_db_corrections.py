@@ -245,7 +245,7 @@ def test_a_cell_that_counts_otherwise_than_it_was_said_is_named_by_the_proof(lab
     execute(lab, "UPDATE corrected_cell SET cell_class = 'lymphoblast'")
     with transaction(lab) as conn:
         (fault,) = proofs.miscounted(conn, [1])[1]
-    assert "cell 1 of batch 0 of run 1 counts as a lymphoblast" in fault
+    assert "cell 1 in batch 0 of run 1 counts as lymphoblast" in fault
 
 
 CLASSES = st.sampled_from(["lymphoblast", "plasma_cell", "lymphocyte", "smudge"])
