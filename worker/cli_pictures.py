@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from worker.config import WorkerSettings
 from worker.errors import BadSlideError, ReaderStuckError
-from worker.slides.sandbox.reader import SandboxedReader, open_sandboxed
-from worker.slides.sandbox.spec import Level, SandboxSpec
+from worker.slides.sandbox.opening import opened_by
+from worker.slides.sandbox.reader import SandboxedReader
 
 if TYPE_CHECKING:
     from worker.nets.registry import Model
@@ -34,10 +34,8 @@ def opened(image: Path) -> Iterator[SandboxedReader]:
     Raises:
         BadSlideError: as the reader does, and `reader_stuck` where it gave no answer in time: nobody tries again here.
     """
-    settings = WorkerSettings()
-    spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
     try:
-        with closing(open_sandboxed(image, threads=settings.read_threads, spec=spec)) as reader:
+        with closing(opened_by(WorkerSettings(), image)) as reader:
             yield reader
     except ReaderStuckError as stuck:
         remedy = "Try again on a quieter machine, or raise MARROWLINE_READ_DEADLINE_S."

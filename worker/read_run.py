@@ -10,7 +10,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
-from pathlib import Path
 
 import structlog
 from sqlalchemy import Engine
@@ -39,8 +38,7 @@ from worker.nets.cards import version_of
 from worker.nets.registry import Model
 from worker.prefetch import Prefetcher
 from worker.slides.reader import SlideReader
-from worker.slides.sandbox.reader import SandboxedReader, open_sandboxed
-from worker.slides.sandbox.spec import Level, SandboxSpec
+from worker.slides.sandbox.opening import opened_by
 from worker.slides.survey import Told
 from worker.staging import CacheSpec, staged
 from worker.storage import ObjectStore
@@ -168,7 +166,7 @@ def _read(claim: Claim, bench: Bench) -> None:
             )
         if bench.prefetcher:
             bench.prefetcher.start()
-        with closing(_opened(file.path, bench.settings)) as reader:
+        with closing(opened_by(bench.settings, file.path)) as reader:
             spec = _spec(claim, bench.settings, sandbox=reader.level)
             plan = pipeline.plan_slide(reader, model, spec, sha256=file.sha256)
             stop = _write(claim, bench, heart, reader, plan, model)
@@ -182,11 +180,6 @@ def _check_going_on(heart: Heartbeat, bench: Bench) -> None:
     heart.check()
     if bench.stopping():
         raise _StoppingError
-
-
-def _opened(path: Path, settings: WorkerSettings) -> SandboxedReader:
-    spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
-    return open_sandboxed(path, threads=settings.read_threads, spec=spec)
 
 
 def _write(claim: Claim, bench: Bench, heart: Heartbeat, reader: SlideReader, plan: Plan, model: Model) -> Stop | None:

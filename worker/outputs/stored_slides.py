@@ -7,8 +7,7 @@ from contextlib import closing, contextmanager
 
 from db.records import StoredObject
 from worker.slides.reader import SlideReader
-from worker.slides.sandbox.reader import open_sandboxed
-from worker.slides.sandbox.spec import Level, SandboxSpec
+from worker.slides.sandbox.opening import opened_by
 from worker.staging import staged
 from worker.workshop import Workshop
 
@@ -21,10 +20,8 @@ def opened(
 
     Raises BadSlideError, ObjectChangedError, ServiceError and SandboxError as staging and opening do.
     """
-    settings = workshop.settings
-    spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
     with (
         staged(workshop.store, obj, workshop.cache, files=files, sha256=sha256) as file,
-        closing(open_sandboxed(file.path, threads=settings.read_threads, spec=spec)) as reader,
+        closing(opened_by(workshop.settings, file.path)) as reader,
     ):
         yield reader

@@ -13,8 +13,7 @@ from db.records import Batch, Plan
 from worker import pipeline
 from worker.errors import BadSlideError, ObjectChangedError
 from worker.nets.registry import Model
-from worker.slides.sandbox.reader import open_sandboxed
-from worker.slides.sandbox.spec import Level, SandboxSpec
+from worker.slides.sandbox.opening import opened_by
 from worker.staging import CacheSpec, staged
 from worker.workshop import Workshop
 
@@ -58,11 +57,10 @@ def read_again(
 def _batches(
     shop: Workshop, slide: CaseSlide, numbers: Collection[int], *, path: Path, model: Model
 ) -> tuple[Batch, ...]:
-    settings, plan = shop.settings, _plan(slide)
-    spec = SandboxSpec(least=Level(settings.sandbox), deadline_s=settings.read_deadline_s)
+    plan = _plan(slide)
     others = set(range(plan.n_batches)) - set(numbers)
     with (
-        closing(open_sandboxed(path, threads=settings.read_threads, spec=spec)) as reader,
+        closing(opened_by(shop.settings, path)) as reader,
         closing(pipeline.read_slide(reader, plan, model, skip=others)) as read,
     ):
         return tuple(read)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 from db.cases import Case, CaseSlide
@@ -17,10 +16,8 @@ from worker.outputs.report.page import MOST_PICTURED, Looked, called, content_of
 from worker.outputs.report.pictures import Picture, cell_pictures, overview_picture
 from worker.outputs.report.sample import NOT_CALLED, Sampled, SeenRun, seen, surest
 from worker.outputs.stored_cells import all_cells
+from worker.outputs.stored_slides import opened
 from worker.slides.reader import SlideReader
-from worker.slides.sandbox.reader import open_sandboxed
-from worker.slides.sandbox.spec import Level, SandboxSpec
-from worker.staging import staged
 from worker.workshop import Tell, Workshop
 
 _DECIDING, _NOT_CALLED, _OTHER = 24, 12, 6
@@ -84,18 +81,7 @@ def _look(workshop: Workshop, slide: CaseSlide, cells: SeenRun, wanted: _Wanted)
     name = f"Slide {wanted.no + 1}"
     overview, trouble, pictures = None, "", {}
     try:
-        with (
-            staged(workshop.store, slide.obj, workshop.cache, files=slide.files, sha256=slide.sha256) as file,
-            closing(
-                open_sandboxed(
-                    file.path,
-                    threads=workshop.settings.read_threads,
-                    spec=SandboxSpec(
-                        least=Level(workshop.settings.sandbox), deadline_s=workshop.settings.read_deadline_s
-                    ),
-                )
-            ) as reader,
-        ):
+        with opened(workshop, slide.obj, slide.files, slide.sha256) as reader:
             pictures = _pictured(reader, slide, wanted)
             if wanted.no < MOST_PICTURED:
                 alt = _overview_alt(name, cells, wanted.deciding)
