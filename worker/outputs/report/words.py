@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from db.records import NOT_COUNTED, CellClass
+from worker.counting.differential import LINEAGES as LINES
 
 NOTICE = "Research use only, not for diagnostic procedures"
 
@@ -28,19 +29,13 @@ SINGULAR: Mapping[CellClass, str] = {
     CellClass.ARTEFACT: "artefact",
 }
 LINEAGES: Mapping[str, tuple[CellClass, ...]] = {
-    "Lymphoid": (CellClass.LYMPHOBLAST, CellClass.LYMPHOCYTE),
-    "Plasma": (CellClass.PLASMA_CELL,),
-    "Blasts of another or an unknown line": (CellClass.BLAST_OTHER,),
-    "Myeloid": (
-        CellClass.IMMATURE_GRANULOCYTE,
-        CellClass.NEUTROPHIL,
-        CellClass.EOSINOPHIL,
-        CellClass.BASOPHIL,
-        CellClass.MONOCYTE,
-    ),
-    "Erythroid": (CellClass.ERYTHROBLAST,),
+    "Lymphoid": LINES["lymphoid"],
+    "Plasma": LINES["plasma"],
+    "Blasts of another or an unknown line": LINES["other_blasts"],
+    "Myeloid": LINES["myeloid"],
+    "Erythroid": LINES["erythroid"],
 }
-"""The counted classes by lineage (as in worker/counting/differential.py), in the order of a differential."""
+"""The counted classes by lineage, in the order of a differential."""
 ORDER: tuple[CellClass, ...] = (*(one for group in LINEAGES.values() for one in group), *sorted(NOT_COUNTED))
 DISEASES: Mapping[str, str] = {"ALL": "acute lymphoblastic leukaemia", "MM": "multiple myeloma"}
 
