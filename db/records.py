@@ -264,8 +264,12 @@ class SlideTally:
     counts: Mapping[str, int]  # per class, abstained cells left out
     abstained: int
     measured: Mapping[str, Measured] = field(default_factory=dict)  # per class
-    error_share: float = 1.0  # of the rule's error, that the looks taken while it was read left
     stop: Stop | None = None  # where and why its reading ended; None: it was read whole, by a rule without looks
+
+    @property
+    def error_share(self) -> float:
+        """The part of the rule's error that the looks taken while it was read left."""
+        return 1.0 if self.stop is None else self.stop.share
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,14 +137,12 @@ def _specimen(
 
 
 def _slide(slide_id: int, counts: Sequence[Row[Any]], measured: Mapping[str, Measured]) -> SlideTally:
-    stop = _stop(counts[0])
     return SlideTally(
         slide_id=slide_id,
         counts={one.cell_class: int(one.called) for one in counts if one.called},
         abstained=sum(int(one.abstained) for one in counts),
         measured=measured,
-        error_share=1.0 if stop is None else stop.share,
-        stop=stop,
+        stop=_stop(counts[0]),
     )
 
 

@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from db.records import BatchCount, CellClass, SlideTally, Specimen, SpecimenTally, Stop
+from db.records import BatchCount, CellClass, SlideTally, Specimen, SpecimenTally
 from worker.counting.course import Course, counting_for, course_of
 from worker.counting.dispersion import measured_over
 from worker.counting.intervals import exact
@@ -78,14 +78,14 @@ def slide(rng: np.random.Generator, share: float, spread: float) -> tuple[BatchC
 def patient(slides: Sequence[Sequence[BatchCount]], *, looks: bool, widened: bool = True) -> Patient:
     """Read the slides as the rule says and hold the pooled counts against the threshold of lymphoblasts."""
     rule = RULES[_ADAPTIVE if looks else _WHOLE if widened else "marrowline-2026.1"]
-    parts, stops = zip(*(_read(no, batches, rule, looks=looks) for no, batches in enumerate(slides)), strict=True)
+    parts = [_read(no, batches, rule, looks=looks) for no, batches in enumerate(slides)]
     found = _judged(parts, rule)
     return Patient(
         cells=found.cells,
         low=found.ci_low,
         high=found.ci_high,
         side=found.side,
-        stopped=sum(stop is not None and stop.look is not None for stop in stops),
+        stopped=sum(one.stop is not None and one.stop.look is not None for one in parts),
     )
 
 
@@ -101,7 +101,7 @@ def peeking(batches: Sequence[BatchCount], *, threshold: float, error: float, le
     return Patient(cells=cells, low=low, high=high, side=side, stopped=int(one is not batches[-1]))
 
 
-def _read(no: int, batches: Sequence[BatchCount], rule: RuleSet, *, looks: bool) -> tuple[SlideTally, Stop | None]:
+def _read(no: int, batches: Sequence[BatchCount], rule: RuleSet, *, looks: bool) -> SlideTally:
     stop = None
     if looks:
         course = course_of({"counting": counting_for(rule.name, Specimen.MARROW)})
@@ -109,9 +109,7 @@ def _read(no: int, batches: Sequence[BatchCount], rule: RuleSet, *, looks: bool)
         stop = reduce(Course.after, batches, course).end()
     kept = batches[: stop.n_read] if stop else batches
     counts = {name: sum(one.called[name] for one in kept) for name in (_BLAST, _OTHER)}
-    share = stop.share if stop else 1.0
-    measured = measured_over(kept)
-    return SlideTally(slide_id=no, counts=counts, abstained=0, measured=measured, error_share=share), stop
+    return SlideTally(slide_id=no, counts=counts, abstained=0, measured=measured_over(kept), stop=stop)
 
 
 def _judged(parts: Sequence[SlideTally], rule: RuleSet) -> Judged:

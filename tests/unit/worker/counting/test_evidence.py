@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from db.records import Finding, Measured, SlideTally, Specimen, SpecimenTally, Tally
+from db.records import Finding, Measured, SlideTally, Specimen, SpecimenTally, Stop, Tally
 from worker.rules import DEFAULT_RULE
 from worker.verdict import decide
 
@@ -130,11 +130,15 @@ def test_no_number_of_cells_helps_at_the_threshold_or_against_abstention() -> No
     assert decide(tally({"neutrophil": 380})).evidence["more_cells"] == 120
 
 
+def left(share: float) -> Stop:
+    return Stop(n_read=1, rule="r", look=500, cells=500, share=share, reason="clear")
+
+
 def test_a_run_that_stopped_early_pays_for_its_looks() -> None:
-    whole, stopped = decide(tally(MARROW)), decide(tally(MARROW, error_share=0.01))
+    whole, stopped = decide(tally(MARROW)), decide(tally(MARROW, stop=left(0.01)))
     assert stopped.shares["plasma_cell"].ci_high > whole.shares["plasma_cell"].ci_high
-    two, both = decide(tally(MARROW, MARROW)), decide(tally(MARROW, MARROW, error_share=0.5))
-    quarter = decide(tally({name: 2 * n for name, n in MARROW.items()}, error_share=0.25))
+    two, both = decide(tally(MARROW, MARROW)), decide(tally(MARROW, MARROW, stop=left(0.5)))
+    quarter = decide(tally({name: 2 * n for name, n in MARROW.items()}, stop=left(0.25)))
     assert both.shares == quarter.shares != two.shares
 
 

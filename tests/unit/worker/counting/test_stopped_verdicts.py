@@ -16,10 +16,7 @@ COUNTS = {"neutrophil": 200, "immature_granulocyte": 150, "erythroblast": 150, "
 
 
 def judged(*stops: Stop | None, rule: str = ADAPTIVE) -> Tally:
-    slides = tuple(
-        SlideTally(slide_id=no, counts=COUNTS, abstained=0, stop=stop, error_share=stop.share if stop else 1.0)
-        for no, stop in enumerate(stops, 1)
-    )
+    slides = tuple(SlideTally(slide_id=no, counts=COUNTS, abstained=0, stop=stop) for no, stop in enumerate(stops, 1))
     specimen = SpecimenTally(
         specimen=Specimen.MARROW,
         counts={name: len(stops) * n for name, n in COUNTS.items()},
