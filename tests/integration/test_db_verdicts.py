@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
+from time import sleep
 
 import pytest
 from sqlalchemy import Connection, Engine
@@ -200,6 +201,24 @@ def test_another_rule_judges_all_patients_of_the_lab_anew(lab: Engine) -> None:
     ]
     with pytest.raises(NotFoundError), transaction(lab) as conn:
         labs.change_rule(conn, "no lab", "x", decide)
+
+
+def test_a_patient_who_is_being_registered_meanwhile_is_judged_by_the_other_rule_too(lab: Engine) -> None:
+    add_slide(lab, patient="p1")
+
+    def change() -> None:
+        with transaction(lab) as conn:
+            labs.change_rule(conn, "lab", "newer-rule", decide)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(lab) as conn:
+            add(conn, stored("lab/p2/a.tif"), patient="p2")
+            changing = pool.submit(change)
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()"
+            while not changing.done() and conn.exec_driver_sql(waiting).scalar_one() == 0:
+                sleep(0.01)
+        changing.result()
+    assert scalar(lab, "SELECT array_agg(rule ORDER BY patient) FROM report.patients") == ["newer-rule", "newer-rule"]
 
 
 def test_a_new_model_shows_only_when_it_has_read_the_whole_patient(lab: Engine) -> None:
