@@ -203,11 +203,18 @@ def test_submit_puts_slides_where_the_scheduler_finds_them(line: Line, smear: Pa
     ]
 
 
-def test_when_the_stack_is_down_results_are_readable_and_run_starts_it_for_itself(line: Line, smear: Path) -> None:
+def test_when_the_stack_is_down_results_are_readable_and_run_starts_it_for_itself(
+    line: Line, smear: Path, tmp_path: Path
+) -> None:
     before = line.json("run", smear, "--patient", "P-13")
     line.json("down")
     assert line.json("patients", "--patient", "P-13") == before
     assert json.loads(line.run("status", "--json").stdout)["phase"] == "down"
     (patient,) = line.json("run", smear, "--patient", "P-14")
     assert patient["slides_done"] == 1
+    assert json.loads(line.run("status", "--json").stdout)["phase"] == "down"
+    other = tmp_path / smear.name
+    other.write_bytes(b"another file of that name")
+    refused = line.run("run", other, "--patient", "P-14")
+    assert (refused.returncode, "another file was read under this name" in refused.stderr) == (2, True)
     assert json.loads(line.run("status", "--json").stdout)["phase"] == "down"
