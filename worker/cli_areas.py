@@ -15,9 +15,9 @@ from worker.errors import BadSlideError
 from worker.outputs.overlay import SIDE_PX, picture_of
 from worker.outputs.panel import NOTICE
 from worker.outputs.survey import surveyed
-from worker.slides.areas import areas as areas_of
-from worker.slides.areas import countable_mm2, shares
-from worker.slides.survey import Survey, Told
+from worker.slides.smear.areas import areas as areas_of
+from worker.slides.smear.areas import countable_mm2, shares
+from worker.slides.smear.survey import Survey, Told
 
 
 def areas(

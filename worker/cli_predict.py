@@ -14,7 +14,7 @@ from worker.cli_files import expanded, made, outputs, printable, write_png
 from worker.cli_pictures import QUARANTINED, loaded_model, opened, refusal_line
 from worker.errors import BadSlideError
 from worker.outputs.panel import NOTICE
-from worker.slides.survey import Told
+from worker.slides.smear.survey import Told
 
 if TYPE_CHECKING:
     from worker.nets.registry import Model

@@ -22,8 +22,8 @@ from worker.errors import BadSlideError
 from worker.geometry import Box
 from worker.nets.segmenter_cards import CLASSICAL, DEFAULT
 from worker.outputs.panel import NOTICE
-from worker.slides import red_cell_scale
 from worker.slides.scale import Scale, WorkingPlane, plane_for, resolve
+from worker.slides.smear import red_cell_scale
 
 if TYPE_CHECKING:
     from worker.slides.reader import SlideReader

@@ -29,12 +29,12 @@ from worker.cells.stain_profile import StainProfile
 from worker.errors import BadSlideError
 from worker.nets.cards import STAIN_ANCHORS
 from worker.nets.registry import Model
-from worker.slides import areas
 from worker.slides.reader import SlideReader
-from worker.slides.sample import sample_fields
 from worker.slides.scale import Scale, WorkingPlane
-from worker.slides.smear import Readable
-from worker.slides.survey import Told, survey
+from worker.slides.smear import areas
+from worker.slides.smear.readable import Readable
+from worker.slides.smear.sample import sample_fields
+from worker.slides.smear.survey import Told, survey
 from worker.slides.tiling import Tile, batches, plan_tiles
 
 _BATCH_ORDER_SEED = 2026

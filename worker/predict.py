@@ -20,7 +20,7 @@ from worker.nets.registry import Model
 from worker.pipeline import ReadingSpec, plan_slide, read_slide
 from worker.rules import DEFAULT_RULE, RULES
 from worker.slides.reader import SlideReader
-from worker.slides.survey import Told
+from worker.slides.smear.survey import Told
 
 PRESENT_FROM, ABSENT_TO = 0.6, 0.4
 """Scores in between are no answer."""

@@ -39,7 +39,7 @@ from worker.nets.registry import Model
 from worker.prefetch import Prefetcher
 from worker.slides.reader import SlideReader
 from worker.slides.sandbox.opening import opened_by
-from worker.slides.survey import Told
+from worker.slides.smear.survey import Told
 from worker.staging import CacheSpec, staged
 from worker.storage import ObjectStore
 from worker.verdict import decide

@@ -17,7 +17,7 @@ from worker.bench.report import as_json, as_table, measured
 from worker.bench.segment import SegmentSpec, bench_segment
 from worker.bench.slides import SlideSpec, bench_slide
 from worker.geometry import Box
-from worker.slides.formats import open_slide_file
+from worker.slides.files.formats import open_slide_file
 
 
 def silent(what: str, done: int, total: int) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.slide_files import MemorySlide, plane_of, pyramid
 from worker.drawing.spoilt import HEIGHT_PX, WIDTH_PX, SpoiltSmear, draw_spoilt
-from worker.slides.areas import shares
 from worker.slides.reader import LocalReader
-from worker.slides.smear import Readable, readable_squares
+from worker.slides.smear.areas import shares
+from worker.slides.smear.readable import Readable, readable_squares
 
 
 @cache

@@ -18,9 +18,9 @@ from worker.nets.registry import Model, load
 from worker.nets.segmenter_cards import DEFAULT, find, names
 from worker.nets.segmenters import load_segmenter
 from worker.pipeline import ReadingSpec, plan_slide, read_slide
-from worker.slides.formats import open_slide_file
+from worker.slides.files.formats import open_slide_file
 from worker.slides.reader import LocalReader, SlideReader
-from worker.slides.survey import Told
+from worker.slides.smear.survey import Told
 from worker.training.segmentation.clumps import clump_counts
 
 MODEL = "hybrid-2026-11-quarter"

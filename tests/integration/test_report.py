@@ -26,11 +26,11 @@ from worker.drawing.tiff import write_pyramid
 from worker.outputs.report import html, pdf
 from worker.outputs.report.gather import gathered
 from worker.rules import DEFAULT_RULE
-from worker.slides.areas import areas
-from worker.slides.formats import open_slide_file
+from worker.slides.files.formats import open_slide_file
 from worker.slides.reader import LocalReader
 from worker.slides.sandbox.documents import plane_to_json
-from worker.slides.survey import Told, survey
+from worker.slides.smear.areas import areas
+from worker.slides.smear.survey import Told, survey
 from worker.verdict import decide
 from worker.workshop import Workshop
 

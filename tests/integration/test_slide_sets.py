@@ -17,7 +17,7 @@ from tests.support.rows import decide, taken
 from tests.support.slide_sets import MPP_UM, write_dicom, write_mrxs, write_vms
 from tests.support.swift import S3Server
 from worker.geometry import Box
-from worker.slides.formats import open_slide_file
+from worker.slides.files.formats import open_slide_file
 from worker.slides.sandbox.reader import open_sandboxed
 from worker.slides.slide import RgbImage
 from worker.staging import CacheSpec, staged

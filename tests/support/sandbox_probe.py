@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.geometry import Box
-from worker.slides.formats import open_slide_file
+from worker.slides.files.formats import open_slide_file
 from worker.slides.reader import LocalReader
 from worker.slides.sandbox import child, documents, host
 from worker.slides.sandbox.messages import receive, send

@@ -23,12 +23,12 @@ from worker.bench.report import Measured, machine, measured
 from worker.bench.slides import Progress, SlideSpec, bench_slide
 from worker.errors import BadSlideError
 from worker.geometry import Box
-from worker.slides.formats import open_slide_file
+from worker.slides.files.formats import open_slide_file
+from worker.slides.files.tiled_jpeg import TiledJpegSource
 from worker.slides.reader import LocalReader, SlideReader
 from worker.slides.sandbox.reader import open_sandboxed
 from worker.slides.scale import Scale, plane_for
 from worker.slides.slide import WHITE
-from worker.slides.tiled_jpeg import TiledJpegSource
 from worker.slides.tiling import batches, plan_tiles
 
 _TILE_PX = 1024

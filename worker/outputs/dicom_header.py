@@ -9,7 +9,7 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from worker.errors import BadRequestError
-from worker.slides.dicom_series import HEADER_BYTES, series_uid
+from worker.slides.files.dicom_series import HEADER_BYTES, series_uid
 
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 _FILED = ("PatientID", "StudyID", "StudyDate", "StudyTime")

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from worker.errors import BadSlideError
 from worker.outputs.panel import Entry, Rgb, framed, lettered
 from worker.outputs.survey import Surveyed
-from worker.slides.areas import countable_mm2, shares
-from worker.slides.countable import Reason
 from worker.slides.overview import Overview
 from worker.slides.scale import WorkingPlane
 from worker.slides.slide import RgbImage
-from worker.slides.smear import Readable
-from worker.slides.survey import Survey
+from worker.slides.smear.areas import countable_mm2, shares
+from worker.slides.smear.countable import Reason
+from worker.slides.smear.readable import Readable
+from worker.slides.smear.survey import Survey
 
 SIDE_PX = 1200
 """Longest side of the picture without its legend."""

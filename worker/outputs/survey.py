@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from worker.errors import BadSlideError
 from worker.slides.overview import Overview
 from worker.slides.reader import SlideReader
-from worker.slides.survey import Survey, Told, survey
+from worker.slides.smear.survey import Survey, Told, survey
 
 WORKING_MPP_UM = 0.25
 """The scale of the shipped model, on whose plane the squares lie."""

@@ -10,8 +10,8 @@ from db.proofs import Recorded
 from db.records import Area
 from worker import pipeline
 from worker.proof.checks import Check, check, one_of_many
-from worker.slides import areas
-from worker.slides.smear import Readable
+from worker.slides.smear import areas
+from worker.slides.smear.readable import Readable
 
 
 def check_plans(case: Case, recorded: Recorded) -> Check:

@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 from worker.geometry import Box
+from worker.slides.files.tiled_jpeg import read_into
 from worker.slides.scale import STEPS_PER_PX, WorkingPlane
 from worker.slides.slide import PixelSource, Rgb, RgbImage, SlideInfo
-from worker.slides.tiled_jpeg import read_into
 
 _FILTER = Image.Resampling.LANCZOS
 _SUPPORT = 3  # the filter's half width: level px when enlarging, working px when reducing

@@ -21,7 +21,7 @@ from worker.errors import BadSlideError
 from worker.nets.registry import Model, load
 from worker.predict import predict
 from worker.slides.sandbox.reader import open_sandboxed
-from worker.slides.survey import Told
+from worker.slides.smear.survey import Told
 
 
 @dataclass(frozen=True, kw_only=True)

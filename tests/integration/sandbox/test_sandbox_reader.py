@@ -14,7 +14,7 @@ from tests.support.slide_files import data_folder, pyramid, texture, write_slide
 from tests.support.slide_sets import write_dicom, write_mrxs, write_vms
 from worker.errors import BadSlideError, ServiceError
 from worker.geometry import Box
-from worker.slides.formats import open_slide_file
+from worker.slides.files.formats import open_slide_file
 from worker.slides.reader import LocalReader, SlideReader
 from worker.slides.sandbox.reader import open_sandboxed
 from worker.slides.sandbox.spec import Level, SandboxSpec

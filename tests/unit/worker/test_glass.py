@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from worker.cells.stain import background_of
 from worker.glass import colour_at, glass_level
-from worker.slides.absorbance import glass_colour
+from worker.slides.smear.absorbance import glass_colour
 
 
 def grey(*levels: tuple[int, int]) -> np.ndarray:

@@ -8,10 +8,10 @@ from worker.errors import BadSlideError
 from worker.outputs.overlay import COUNTED, REFUSED, areas_overlay, picture_of, refusal
 from worker.outputs.panel import Entry, framed, lettered
 from worker.outputs.survey import Surveyed
-from worker.slides.countable import Reason
 from worker.slides.overview import Overview
-from worker.slides.smear import Readable
-from worker.slides.survey import Survey
+from worker.slides.smear.countable import Reason
+from worker.slides.smear.readable import Readable
+from worker.slides.smear.survey import Survey
 
 OVERVIEW = Overview(rgb=np.full((800, 1200, 3), 230, np.uint8), factor=3)
 

@@ -16,10 +16,10 @@ from worker.errors import BadSlideError
 from worker.geometry import Box
 from worker.nets.registry import Model, load
 from worker.pipeline import ReadingSpec, plan_slide, read_slide
-from worker.slides.formats import open_slide_file
+from worker.slides.files.formats import open_slide_file
 from worker.slides.reader import LocalReader, SlideReader
 from worker.slides.slide import RgbImage
-from worker.slides.survey import Told
+from worker.slides.smear.survey import Told
 
 SHA256 = "0" * 64
 Seen = dict[tuple[float, float], tuple[str, float]]

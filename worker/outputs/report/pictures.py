@@ -23,7 +23,7 @@ from worker.slides.reader import SlideReader
 from worker.slides.sandbox.documents import plane_from
 from worker.slides.scale import WorkingPlane
 from worker.slides.slide import RgbImage
-from worker.slides.smear import Readable
+from worker.slides.smear.readable import Readable
 
 CELL_UM = 28.0
 """Side of the square shown of a cell: the largest cells but megakaryocytes fit."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.errors import BadSlideError
-from worker.slides.formats import open_slide_file
+from worker.slides.files.formats import open_slide_file
 from worker.slides.reader import LocalReader
 from worker.slides.sandbox import documents, faults
 from worker.slides.sandbox.lock import Target, lock

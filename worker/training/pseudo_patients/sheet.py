@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.errors import BadRequestError
-from worker.slides.absorbance import glass_colour
+from worker.slides.smear.absorbance import glass_colour
 
 Pixels = NDArray[np.uint8]
 _GAP_UM = 4.0

@@ -15,7 +15,7 @@ from worker.cells.segment import CellMask
 from worker.errors import BadRequestError
 from worker.geometry import Box
 from worker.single_cells import cut_out, lit
-from worker.slides.red_cell_scale import estimate_from
+from worker.slides.smear.red_cell_scale import estimate_from
 from worker.training.classification.data import MPP_UM, STORED_PX
 
 Pixels = NDArray[np.uint8]
