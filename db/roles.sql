@@ -3,7 +3,8 @@
 -- so an owner without CREATEROLE finds them made by the administrator (deploy/).
 --
 --   marrowline_scheduler  registers slides, moves runs, stores verdicts; deletes no record
---   marrowline_worker     claims runs, writes cells and verdicts; cannot read patient.pseudonym; deletes own batches only
+--   marrowline_worker     claims runs, writes cells and verdicts; cannot read patient.pseudonym, and sees only that of
+--                         patients whose report it is to write; deletes own batches only
 --   marrowline_report     reads schema report, nothing else
 --   marrowline_lab        reads schema report, nothing else, and there only rows of the labs whose roles it is in
 
@@ -41,9 +42,10 @@ GRANT INSERT, UPDATE ON corrected_cell TO marrowline_scheduler, marrowline_worke
 GRANT DELETE ON event_inbox, worker TO marrowline_scheduler;
 GRANT INSERT, UPDATE ON upload_status TO marrowline_scheduler;
 GRANT DELETE ON status_due TO marrowline_scheduler;
+GRANT UPDATE ON report_page TO marrowline_scheduler;
 
 GRANT SELECT ON lab, model_version, active_model, slide, slide_file, run, run_count, batch, cell, outline, area,
-  tile_defect, correction, corrected_cell, run_count_effective, verdict, worker TO marrowline_worker;
+  tile_defect, correction, corrected_cell, run_count_effective, verdict, worker, report_page TO marrowline_worker;
 GRANT SELECT (id, lab_id, rev, shown_model_id), UPDATE (rev, shown_model_id) ON patient TO marrowline_worker;
 GRANT UPDATE (sha256) ON slide TO marrowline_worker;
 GRANT UPDATE (state, attempt, releases, fence, lease_owner, lease_until, next_at, progress_at, plan, plan_digest,
@@ -53,6 +55,8 @@ GRANT INSERT, UPDATE, DELETE ON batch, cell, outline, area, tile_defect, run_cou
 GRANT INSERT, UPDATE ON verdict TO marrowline_worker;
 GRANT INSERT ON verdict_history TO marrowline_worker;
 GRANT INSERT, UPDATE ON worker TO marrowline_worker;
+GRANT UPDATE (wanted, written, fence, tries, next_at, document, document_wanted, document_rev, key, rev, written_at,
+  error_code) ON report_page TO marrowline_worker;
 
 -- Readers read through views, and a view runs with the rights of whoever asks: so readers hold SELECT on the tables
 -- below the views, but may not name one, as schema public is closed to them.

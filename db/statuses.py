@@ -53,9 +53,12 @@ _STANDING = text(
     """
     SELECT DISTINCT ON (slide.key) slide.key, slide.id AS slide_id, slide.patient_id, slide.state AS object_state,
            shown.state, shown.error_code, shown.reason AS cause, shown.remedy, shown.cells,
-           patients.finding, patients.reason, patients.rule, patients.model_version
+           patients.finding, patients.reason, patients.rule, patients.model_version, page.key AS report
       FROM slide JOIN report.slides AS shown ON shown.slide_id = slide.id
       LEFT JOIN report.patients ON patients.lab = shown.lab AND patients.patient = shown.patient
+      LEFT JOIN patient ON patient.id = slide.patient_id
+      LEFT JOIN verdict ON verdict.patient_id = patient.id AND verdict.model_version_id = patient.shown_model_id
+      LEFT JOIN report_page AS page ON page.patient_id = verdict.patient_id AND page.rev = verdict.rev
      WHERE slide.bucket = :bucket AND slide.key = ANY (:keys) AND slide.state <> 'superseded'
      ORDER BY slide.key, slide.state = 'current' DESC, slide.state = 'incomplete' DESC, slide.id DESC
     """
@@ -93,6 +96,7 @@ class UploadStanding:
     reason: str | None
     rule: str | None
     model_version: str | None
+    report: str | None = None  # key of the patient's report that shows this finding
 
 
 def gather(conn: Connection, limit: int = 5000) -> int:

@@ -36,6 +36,8 @@ class SchedulerSettings(BaseSettings):
     """Whether `<key>.status.json` is written beside each upload; needs the right to write to the bucket."""
     status_s: float = Field(default=5.0, gt=0)
     """How often it is looked for statuses that changed."""
+    reports: bool = True
+    """Whether workers write each patient's report into the bucket; they need the right to put it there."""
     sqs_url: str = Field(default="", pattern=r"^$|^https?://[^\s/]+/\S+$")
     """Address of the SQS queue that the bucket's events go to; empty: none."""
 

@@ -1,4 +1,4 @@
-"""Tells workers that runs are due. A ring may be lost or doubled: all that matters is in Postgres."""
+"""Tells workers that runs and reports are due. A ring may be lost or doubled: all that matters is in Postgres."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from worker.errors import ServiceError
 
 log = structlog.get_logger(__name__)
 
-_RunId = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
-_Arguments = TypeAdapter(tuple[tuple[_RunId], dict[str, Any], Any])
+_Number = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
+_Arguments = TypeAdapter(tuple[tuple[_Number], dict[str, Any], Any])
 """The body of a message: positional arguments, keywords, and Celery's own."""
 
 
@@ -42,6 +42,12 @@ class Doorbell(Protocol):
         Their runs are due as before.
         """
 
+    def ring_pages(self, patient_ids: Collection[int]) -> int:
+        """Send messages, as `ring` does, for patients whose report is to be written; workers take them last."""
+
+    def waiting_pages(self, limit: int) -> set[int]:
+        """Return the patients of such messages that no worker has taken yet, at most `limit`. Raises ServiceError."""
+
 
 class CeleryDoorbell:
     """The doorbell of the Celery workers, on Redis."""
@@ -51,34 +57,41 @@ class CeleryDoorbell:
 
     def ring(self, run_ids: Collection[int], *, urgent: bool = False) -> int:
         """See Doorbell.ring."""
-        priority = queues.URGENT if urgent else queues.ORDINARY
-        for sent, run_id in enumerate(run_ids):
-            try:
-                self._app.send_task(
-                    queues.READ_SLIDE,
-                    args=(run_id,),
-                    queue=queues.QUEUE,
-                    priority=priority,
-                    ignore_result=True,
-                    retry=False,
-                )
-            except (KombuError, redis.RedisError) as error:
-                log.warning("the broker takes no messages", sent=sent, unsent=len(run_ids) - sent, error=_name(error))
-                return sent
-        return len(run_ids)
+        return self._send(queues.READ_SLIDE, run_ids, queues.URGENT if urgent else queues.ORDINARY)
 
     def waiting(self, limit: int) -> set[int]:
         """See Doorbell.waiting; what is not one of our messages is passed over."""
-        bodies = [body for name in queues.LISTS.values() for body in self._client("lrange", name, 0, limit - 1)]
+        lists = (queues.LISTS[queues.URGENT], queues.LISTS[queues.ORDINARY])
+        bodies = [body for name in lists for body in self._client("lrange", name, 0, limit - 1)]
         return {run_id for body in bodies if (run_id := run_of(body)) is not None}
 
     def take_back(self, count: int) -> int:
         """See Doorbell.take_back."""
         return len(self._client("lpop", queues.LISTS[queues.ORDINARY], count) or ())
 
+    def ring_pages(self, patient_ids: Collection[int]) -> int:
+        """See Doorbell.ring_pages."""
+        return self._send(queues.WRITE_PAGE, patient_ids, queues.LATER)
+
+    def waiting_pages(self, limit: int) -> set[int]:
+        """See Doorbell.waiting_pages."""
+        bodies = self._client("lrange", queues.LISTS[queues.LATER], 0, limit - 1)
+        return {patient_id for body in bodies if (patient_id := patient_of(body)) is not None}
+
     def depth(self) -> int:
         """Return how many messages wait, ours or not. Raises ServiceError."""
         return sum(int(self._client("llen", name)) for name in queues.LISTS.values())
+
+    def _send(self, task: str, numbers: Collection[int], priority: int) -> int:
+        for sent, number in enumerate(numbers):
+            try:
+                self._app.send_task(
+                    task, args=(number,), queue=queues.QUEUE, priority=priority, ignore_result=True, retry=False
+                )
+            except (KombuError, redis.RedisError) as error:
+                log.warning("the broker takes no messages", sent=sent, unsent=len(numbers) - sent, error=_name(error))
+                return sent
+        return len(numbers)
 
     def _client(self, command: str, *arguments: Any) -> Any:
         """Return Redis' answer, over the connection settings that the workers have too."""
@@ -100,9 +113,18 @@ class _Message(BaseModel):
 
 def run_of(message: bytes) -> int | None:
     """Return the run id in a message on the queue, None when it is not a message to read a slide."""
+    return _number_in(message, queues.READ_SLIDE)
+
+
+def patient_of(message: bytes) -> int | None:
+    """Return the patient in a message on the queue, None when it is not a message to write a report."""
+    return _number_in(message, queues.WRITE_PAGE)
+
+
+def _number_in(message: bytes, task: str) -> int | None:
     try:
         envelope = _Message.model_validate_json(message)
-        if envelope.headers.task != queues.READ_SLIDE:
+        if envelope.headers.task != task:
             return None
         return _Arguments.validate_json(envelope.body)[0][0]
     except ValidationError:

@@ -12,7 +12,7 @@ import redis
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from db import reports, workers
+from db import pages, reports, workers
 from db.errors import UnavailableError
 from db.session import is_passing, make_engine, transaction
 from scheduler.config import SchedulerSettings
@@ -41,6 +41,8 @@ class Load:
     oldest_waiting_s: float | None
     workers: int  # seen within the last minute
     bucket: str
+    reports_due: int  # patients' reports that are to be written into the bucket
+    reports_given_up: int
 
 
 @contextmanager
@@ -115,7 +117,7 @@ def look(stack: Stack) -> Load | None:
     """Return what there is to do, None when database or broker do not answer now."""
     try:
         with _engine(stack.database_url) as engine, transaction(engine) as conn:
-            overview, live = reports.overview(conn), workers.live(conn)
+            overview, live, written = reports.overview(conn), workers.live(conn), pages.counts(conn)
         messages = _messages(stack)
     except (UnavailableError, redis.RedisError):
         return None
@@ -129,6 +131,8 @@ def look(stack: Stack) -> Load | None:
         oldest_waiting_s=None if oldest is None else round((datetime.now(UTC) - oldest).total_seconds(), 1),
         workers=live,
         bucket=stack.bucket,
+        reports_due=written.due,
+        reports_given_up=written.given_up,
     )
 
 

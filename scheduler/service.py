@@ -144,7 +144,7 @@ def _pause_s(every_s: float, failures: int) -> float:
 
 
 def _sweep(line: Line, stop: threading.Event, hurry: threading.Event) -> None:
-    """Sweep, and go on as long as the workers are fed to the limit: soon when they took something, else ever later.
+    """Sweep, and go on while workers are fed to the limit or write reports: soon when they took something, else later.
 
     They never run dry by that: what they are fed lasts each of them several times as long as until it takes one.
     """
@@ -153,7 +153,8 @@ def _sweep(line: Line, stop: threading.Event, hurry: threading.Event) -> None:
     while True:
         report = _swept(line)
         pause_s = _REFILL_S if report.rung else 2 * pause_s
-        if report.waiting + report.rung < LEAST_WAITING or pause_s > line.settings.sweep_s:
+        busy = report.pages or report.waiting + report.rung >= LEAST_WAITING
+        if not busy or pause_s > line.settings.sweep_s:
             return
         hurry.wait(pause_s)
         hurry.clear()
@@ -164,13 +165,14 @@ def _sweep(line: Line, stop: threading.Event, hurry: threading.Event) -> None:
 
 def _swept(line: Line) -> SweepReport:
     started = time.monotonic()
-    report = sweep(line.engine, line.bell, line.decide)
+    report = sweep(line.engine, line.bell, line.decide, with_pages=line.settings.reports)
     happened = report.expired or report.rung
     (log.info if happened else log.debug)(
         "swept",
         expired=report.expired,
         waiting=report.waiting,
         rung=report.rung,
+        reports=report.pages,
         seconds=round(time.monotonic() - started, 3),
     )
     return report

@@ -108,11 +108,11 @@ def _put(store: ObjectStore, held: StatusClaim, status: Status) -> bool:
 
 
 def _report(store: ObjectStore, slide: UploadStanding | None) -> str | None:
-    """Return the key of the patient's report, where there is one; it is called by a number, not by the pseudonym."""
-    if slide is None or not is_final(slide):
+    """Return the key of the report that shows the patient's finding as it stands, if that lies in this bucket."""
+    if slide is None or slide.report is None or not is_final(slide):
         return None
-    key = f"{store.prefix}{RESULTS_PREFIX}{slide.patient_id}/report.html"
-    return key if store.head(key) is not None else None
+    here = slide.report.startswith(store.prefix + RESULTS_PREFIX) and store.head(slide.report) is not None
+    return slide.report if here else None
 
 
 def _transact(desk: Desk, work: Callable[[Connection], object]) -> None:

@@ -87,8 +87,8 @@ def _refused(reason: str) -> Status:
 
 
 def is_final(slide: UploadStanding) -> bool:
-    """Tell whether the slide is read and its patient has a finding that rests on all slides."""
-    return _state(slide) == "done" and slide.finding not in (None, Finding.INCOMPLETE)
+    """Tell whether the slide's patient has a finding that may be told."""
+    return slide.finding not in (None, Finding.INCOMPLETE)
 
 
 def _state(slide: UploadStanding) -> str:

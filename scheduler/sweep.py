@@ -1,4 +1,4 @@
-"""Makes every due run heard of, within what the workers can take, and ends those that no attempt is left for."""
+"""Makes due runs and reports heard of, within what the workers can take, and ends runs that no attempt is left for."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from db.faultpoints import faultpoint
 from db.records import Decide
 from db.session import transact, transaction
 from scheduler.doorbell import Doorbell
+from scheduler.pages import most_pages, ring_pages
 from scheduler.registration import PATIENCE_S
 
 log = structlog.get_logger(__name__)
@@ -28,26 +29,34 @@ class SweepReport:
 
     expired: int = 0
     waiting: int = 0  # messages that no worker has taken yet
-    rung: int = 0
+    rung: int = 0  # messages that were added
+    pages: int = 0  # reports on their way into the bucket
 
 
-def sweep(engine: Engine, bell: Doorbell, decide: Decide) -> SweepReport:
-    """Quarantine what died with its last attempt, then ring for due runs.
+def sweep(engine: Engine, bell: Doorbell, decide: Decide, *, with_pages: bool = False) -> SweepReport:
+    """Quarantine what died with its last attempt, then ring for due runs, and, if wanted, for due reports.
 
     No more messages wait at any time than max(8, 4 for each live worker). A run whose message waits is not rung
     for again; a message that was lost is made up for by the next sweep. Where no room is left for an urgent run, a
     message that is not urgent makes way. Two sweeps never run at once.
+    Messages for reports count in that number, and are few (`most_pages`).
     Raises ServiceError when the broker does not answer, UnavailableError.
     """
     expired = transact(engine, lambda conn: _expire(conn, decide), patience_s=PATIENCE_S)
     with transaction(engine) as conn:  # the lock is held until all are rung, so nobody rings for them meanwhile
         if not runs.sweep_lock(conn):
             return SweepReport(expired=expired)
-        budget = budget_for(workers.live(conn))
+        live = workers.live(conn)
+        waiting_pages = bell.waiting_pages(most_pages(live)) if with_pages else set()
+        budget = budget_for(live) - len(waiting_pages)
         waiting = bell.waiting(budget)
         rung = _ring(conn, bell, budget, waiting)
         faultpoint("sweep.rung")
-    return SweepReport(expired=expired, waiting=len(waiting), rung=rung)
+        room = max(0, budget - len(waiting) - rung)
+        pages, more = (0, 0)
+        if with_pages:
+            pages, more = ring_pages(engine, bell, waiting_pages, most=most_pages(live), room=room)
+    return SweepReport(expired=expired, waiting=len(waiting), rung=rung + more, pages=pages)
 
 
 def forget_workers(engine: Engine) -> None:

@@ -9,10 +9,12 @@ from celery import Celery
 
 READ_SLIDE = "marrowline.read_slide"
 """Argument: run id."""
+WRITE_PAGE = "marrowline.write_page"
+"""Argument: patient id."""
 QUEUE = "marrowline.slides"
-URGENT, ORDINARY = 0, 3
+URGENT, ORDINARY, LATER = 0, 3, 6
 """Priorities of messages on Redis: workers take all of the smaller number first, and each priority in its order."""
-LISTS = {URGENT: QUEUE, ORDINARY: f"{QUEUE}\x06\x16{ORDINARY}"}
+LISTS = {URGENT: QUEUE, **{step: f"{QUEUE}\x06\x16{step}" for step in (ORDINARY, LATER)}}
 """The list in Redis that holds the messages of a priority, the first to be taken first."""
 _BROKER_OPTIONS = {
     "visibility_timeout": 6 * 3600,  # never the recovery path: the lease is

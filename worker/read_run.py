@@ -132,12 +132,12 @@ def _guarded(claim: Claim, bench: Bench) -> Outcome:
 def _retry(claim: Claim, bench: Bench, error: Exception, *, delay_s: float, counts: bool) -> Outcome:
     cause = str(error) if isinstance(error, MarrowlineError) else type(error).__name__
     leases.retry_later(
-        bench.engine, claim, code=_code(error), cause=cause, delay_s=delay_s, counts=counts, decide=decide
+        bench.engine, claim, code=code_of(error), cause=cause, delay_s=delay_s, counts=counts, decide=decide
     )
     return Outcome.RETRY
 
 
-def _code(error: Exception) -> str:
+def code_of(error: Exception) -> str:
     """Return the error's class as a code: NoSpaceError -> no_space."""
     name = type(error).__name__.removesuffix("Error")
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

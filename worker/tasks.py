@@ -1,4 +1,4 @@
-"""Celery glue: one task, which takes a run id and calls read_run()."""
+"""Celery glue: a task takes an id and calls one function, read_run() or write_page()."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from worker.slides.sandbox.probe import reached_level
 from worker.slides.sandbox.spec import Level
 from worker.staging import CacheSpec
 from worker.storage import open_store
+from worker.write_page import LEASE_S, write_page
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,7 @@ _stopping = mmap.mmap(-1, 1)  # anonymous and shared: the main process sets it, 
 
 
 def create_app(settings: WorkerSettings | None = None) -> Celery:
-    """Return the Celery application with its task; children of its worker read one slide at a time.
+    """Return the Celery application with its tasks; children of its worker do one at a time.
 
     Raises MarrowlineError when a setting is absent or a weight file is altered.
     """
@@ -52,6 +53,7 @@ def create_app(settings: WorkerSettings | None = None) -> Celery:
     )
 
     app.task(name=queues.READ_SLIDE)(_read_slide)
+    app.task(name=queues.WRITE_PAGE, time_limit=LEASE_S)(_write_page)
     signals.worker_shutting_down.connect(_on_shutdown, weak=False)
     signals.worker_process_init.connect(_on_child_start, weak=False)
     return app
@@ -78,6 +80,13 @@ def _read_slide(run_id: object) -> None:
             log.critical("the device is broken for this process", run_id=run_id, error=type(error).__name__)
             os._exit(1)
         raise
+
+
+def _write_page(patient_id: object) -> None:
+    if not isinstance(patient_id, int):
+        log.error("refused a message that is not a patient's number")
+        return
+    write_page(patient_id, _bench())
 
 
 @lru_cache(maxsize=1)

@@ -109,6 +109,7 @@ def _load(load: Load) -> dict[str, str]:
         "slides": waiting,
         "oldest waiting": screen.duration(load.oldest_waiting_s),
         "messages queued": str(load.messages),
+        "reports": f"{load.reports_due} to be written, {load.reports_given_up} given up",
         "live workers": str(load.workers),
         "bucket": load.bucket,
     }

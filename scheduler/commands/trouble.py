@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 from sqlalchemy import Connection
 
-from db import reports, runs, withdrawal
+from db import pages, reports, runs, withdrawal
 from db.errors import NotFoundError
 from db.reports import SlideReport
 from db.session import transaction
@@ -34,13 +34,29 @@ quarantine = typer.Typer(
 )
 
 
-def retry(slide: Slide, as_json: Json = False) -> None:
+def retry(
+    slide: Annotated[
+        str | None, typer.Argument(metavar="[SLIDE]", help="The slide's id, its key, or the end of its key.")
+    ] = None,
+    written: Annotated[
+        bool, typer.Option("--reports", help="Instead of a slide: write the reports that were given up.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Read a slide again, with all its attempts: quarantined, cancelled, or waiting for its next try."""
+    if (slide is None) != written:
+        raise BadRequestError("name the slide to read again, or give --reports")
     stack = resolve()
     with engine_of(stack) as engine, transaction(engine) as conn:
-        found = one_slide(conn, slide)
-        _requeue(conn, found)
-    _say_due(stack, [found], as_json=as_json)
+        if slide is None:
+            again = pages.try_again(conn)
+        else:
+            found = one_slide(conn, slide)
+            _requeue(conn, found)
+    if slide is None:
+        _say_written(again, as_json=as_json)
+    else:
+        _say_due(stack, [found], as_json=as_json)
 
 
 @quarantine.command("list")
@@ -120,6 +136,17 @@ def one_slide(conn: Connection, name: str) -> SlideReport:
         listed = ", ".join(f"{slide.slide_id} ({slide.key})" for slide in current[:5])
         raise BadRequestError(f"{name!r} could be any of {listed}: give the id")
     return current[0]
+
+
+def _say_written(patients: list[tuple[str, str]], *, as_json: bool) -> None:
+    if as_json:
+        screen.print_json([{"lab": lab, "patient": patient} for lab, patient in patients])
+        return
+    for lab, patient in patients:
+        screen.say(Text(f"the report of {lab}/{patient} will be written again"))
+    if not patients:
+        screen.say("No report was given up.")
+    screen.close()
 
 
 def _requeue(conn: Connection, slide: SlideReport) -> None:

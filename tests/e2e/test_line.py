@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,35 @@ def test_a_finished_patient_who_gets_a_bad_slide_is_incomplete(line: Line, small
     (entry,) = line.json("quarantine", "list")
     assert entry["error_code"]
     assert entry["remedy"]
+
+
+def test_the_lab_finds_the_report_that_its_status_names_and_a_correction_changes_it(
+    line: Line, small: Path, tmp_path: Path
+) -> None:
+    line.json("run", small, "--patient", "REPORTED", "--specimen", "marrow")
+    bucket = line.home / "bucket"
+
+    def page() -> str:
+        """Return the report that the status names, "" while there is none."""
+        told = [json.loads(path.read_text(encoding="utf-8")) for path in bucket.glob("*/REPORTED/*.status.json")]
+        return "".join((bucket / one["report"]).read_text(encoding="utf-8") for one in told if "report" in one)
+
+    eventually(lambda: bool(page()), within_s=60, what="the status names the report")
+    first = page()
+    for words in (
+        "REPORTED",
+        "Insufficient: too few cells to judge",
+        "Research use only, not for diagnostic procedures",
+    ):
+        assert words in first
+    assert first.count("data:image/jpeg;base64,") > 1  # cells and the overview, of the stored slide
+    cell = line.json("cells", "--patient", "REPORTED")[0]
+    said = tmp_path / "said.csv"
+    named = [str(cell[name]) for name in ("run_id", "batch_no", "cell_no")]
+    said.write_text(f"run_id,batch_no,cell_no,cell_class\n{','.join(named)},eosinophil\n", encoding="utf-8")
+    line.json("corrections", "import", said, "--by", "dr.test")
+    eventually(lambda: page() not in ("", first), within_s=60, what="the report shows the correction")
+    assert "osinophil" in page()
 
 
 def test_a_deleted_slide_makes_the_finding_incomplete(line: Line, small: Path) -> None:

@@ -153,6 +153,7 @@ def _settings(ground: Ground, folder: Path, database: str, redis: RedisServer) -
         "sweep_s": str(SWEEP_S),
         "list_s": str(SWEEP_S),
         "status_files": "false",  # rows empty the bucket under the running line
+        "reports": "off",  # as above
         "max_attempts": "50",  # a run may be struck often, and is to be read in the end
         "tile_core_px": "128",
         "tiles_per_batch": "1",

@@ -55,6 +55,22 @@ def test_a_slide_is_cancelled_with_a_reason_and_taken_back(command: Command, lab
     assert _states(lab) == "done pending"
 
 
+def test_reports_that_were_given_up_are_written_again(command: Command, lab: Engine) -> None:
+    for name in ("p", "q"):
+        read(lab, add_slide(lab, name, patient=name))
+    execute(lab, "UPDATE report_page SET tries = 8, error_code = 'store_refused' WHERE patient_id = 1")
+    code, out, _ = command("retry", "--reports", "--json")
+    assert (code, json.loads(out)) == (0, [{"lab": "lab", "patient": "p"}])
+    assert scalar(lab, "SELECT count(*) FROM report_page WHERE tries = 0 AND error_code IS NULL") == 2
+    assert "No report was given up" in command("retry", "--reports")[1]
+
+
+def test_a_retry_is_of_a_slide_or_of_reports(command: Command) -> None:
+    for arguments in ((), ("1", "--reports")):
+        code, _, err = command("retry", *arguments)
+        assert (code, "name the slide" in err) == (2, True)
+
+
 def test_all_slides_of_a_patient_are_cancelled(command: Command, lab: Engine) -> None:
     for name in "ab":
         add_slide(lab, name)

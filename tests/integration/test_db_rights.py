@@ -30,6 +30,7 @@ EXPECTED = """
     outline         R          RIUD    -       -    -
     outline_p*      R          -       -       -    -
     patient         RIU        ru      -       -    -
+    report_page     RU         Ru      -       -    -
     run             RIU        Ru      -       -    -
     run_count       R          RIUD    -       -    -
     slide           RIU        Ru      -       -    -
@@ -46,6 +47,8 @@ EXPECTED = """
 SOME = {
     ("worker", "patient", "r"): "id lab_id rev shown_model_id",
     ("worker", "patient", "u"): "rev shown_model_id",
+    ("worker", "report_page", "u"): "wanted written fence tries next_at document document_wanted document_rev key rev"
+    " written_at error_code",
     ("worker", "slide", "u"): "sha256",
     ("worker", "run", "u"): "state attempt releases fence lease_owner lease_until next_at progress_at plan plan_digest"
     " n_batches n_read stop mpp_um mpp_source mpp_error_um reader sandbox area_shares stain_profile feature_names"

@@ -27,12 +27,16 @@ USERS = {
     "stranger": (),
 }
 SLIDE, STATUS = "central/P1/a.svs", "central/P1/a.svs.status.json"
+REPORT = "marrowline-results/central/report-1.html"
 # g get, p put, d delete; the object; who may.
 EXPECTED = {
     ("get", SLIDE): {"scheduler", "worker"},
     ("get", STATUS): {"scheduler", "worker", "central"},
+    ("get", REPORT): {"scheduler", "worker", "central"},
     ("put", SLIDE): {"central"},
     ("put", STATUS): {"scheduler"},
+    ("put", REPORT): {"worker"},
+    ("delete", REPORT): set(),
     ("put", "north/P1/a.svs"): {"north"},
     ("put", "east/P1/a.svs"): {"east"},
     ("get", "east/P1/a.svs"): {"scheduler", "worker", "east"},
@@ -55,7 +59,7 @@ def gateway() -> Iterator[Gateway]:
         gateway.add_user("admin", caps="users=*;user-policy=*")
         admin = gateway.client("admin")
         admin.create_bucket(Bucket="slides")
-        for key in (SLIDE, STATUS, "east/P1/a.svs"):
+        for key in (SLIDE, STATUS, REPORT, "east/P1/a.svs"):
             admin.put_object(Bucket="slides", Key=key, Body=b"x")
         rights = gateway.client("admin", "iam")
         for user, policies in USERS.items():

@@ -154,14 +154,22 @@ def test_a_status_that_was_left_alone_says_that_the_slide_is_gone(site: Lab) -> 
     assert (site.told()["state"], site.told()["remedy"]) == ("missing", "upload the object again")
 
 
-def test_a_report_of_the_patient_is_linked_once_the_finding_stands(site: Lab, lab: Engine) -> None:
+def test_a_report_is_linked_only_where_it_lies_and_shows_the_finding(site: Lab, lab: Engine) -> None:
+    key = "marrowline-results/lab/report-1.html"
+    noted = f"UPDATE report_page SET key = '{key}', rev = verdict.rev %s FROM verdict"
     site.put()
-    site.put("marrowline-results/1/report.html", b"report")
     [run_id] = site.look()
-    assert "report" not in site.told()
     read(lab, run_id)
+    execute(lab, noted % "")
     site.look()
-    assert site.told()["report"] == "marrowline-results/1/report.html"
+    assert "report" not in site.told()  # it was noted, and is not there
+    site.put(key, b"report")
+    execute(lab, noted % "- 1")
+    site.look()
+    assert "report" not in site.told()  # it shows an older verdict
+    execute(lab, noted % "")
+    site.look()
+    assert site.told()["report"] == key
 
 
 def _due(engine: Engine) -> int:

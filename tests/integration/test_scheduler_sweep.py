@@ -218,6 +218,12 @@ def test_a_bell_that_fails_in_the_middle_loses_nothing(lab: Engine, bell: Celery
         def take_back(self, count: int) -> int:
             return bell.take_back(count)
 
+        def ring_pages(self, patient_ids: Collection[int]) -> int:
+            return bell.ring_pages(patient_ids)
+
+        def waiting_pages(self, limit: int) -> set[int]:
+            return bell.waiting_pages(limit)
+
     ids = {add_slide(lab, name) for name in "abc"}
     assert [sweep(lab, Breaking(), decide).rung for _ in range(4)] == [1, 1, 1, 0]
     assert bell.waiting(10) == ids

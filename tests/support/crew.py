@@ -35,6 +35,14 @@ class WatchedBell:
     def take_back(self, count: int) -> int:
         return self._bell.take_back(count)
 
+    def ring_pages(self, patient_ids: Collection[int]) -> int:
+        rung = self._bell.ring_pages(patient_ids)
+        self.depths.append(self._depth())
+        return rung
+
+    def waiting_pages(self, limit: int) -> set[int]:
+        return self._bell.waiting_pages(limit)
+
 
 class Crew:
     """Workers that each read one slide at a time; one that meets a poisonous slide dies and comes back."""

@@ -20,6 +20,7 @@ from scheduler.config import HomeSettings, SchedulerSettings
 from scheduler.intake import Sidecar
 from worker.config import QueueSettings, StoreSettings, WorkerSettings
 from worker.rules import RULES
+from worker.storage import RESULTS_PREFIX
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = "".join(  # without comments, as they may speak of variables
@@ -109,7 +110,7 @@ def test_every_marrowline_variable_is_a_setting() -> None:
         ("worker-cpu", WorkerSettings, {"sandbox", "read_threads", "read_deadline_s", "device"}),
         ("worker-gpu", WorkerSettings, {"sandbox", "read_threads", "read_deadline_s", "device"}),
         ("worker-cpu", StoreSettings, {"cache_dir", "cache_max_bytes"}),
-        ("scheduler", SchedulerSettings, {"default_specimen", "rule", "set_quiet_s", "max_attempts"}),
+        ("scheduler", SchedulerSettings, {"default_specimen", "rule", "set_quiet_s", "max_attempts", "reports"}),
     ],
 )
 def test_what_a_site_may_have_to_change_is_passed_on_with_its_own_default(
@@ -221,8 +222,11 @@ def test_s3_identities_take_their_keys_from_the_environment_and_may_do_no_more_t
     assert {one["name"]: one["actions"] for one in identities} == {
         "admin": ["Admin"],
         "scheduler": [f"{verb}:{bucket}" for verb in ("List", "Read", "Write")],  # it writes statuses beside uploads
-        "worker": [f"Read:{bucket}"],
-        "lab-central": [f"{verb}:{bucket}/central/*" for verb in ("List", "Read", "Write")],
+        "worker": [f"Read:{bucket}", f"Write:{bucket}/{RESULTS_PREFIX}*"],
+        "lab-central": [
+            *(f"{verb}:{bucket}/central/*" for verb in ("List", "Read", "Write")),
+            f"Read:{bucket}/{RESULTS_PREFIX}central/*",
+        ],
     }
 
 

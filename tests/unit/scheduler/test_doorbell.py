@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.doorbell import run_of
+from scheduler.doorbell import patient_of, run_of
 
 
 def _message(arguments: Any = (7,), *, task: str = "marrowline.read_slide", **changes: Any) -> bytes:
@@ -51,3 +51,9 @@ def test_anything_else_on_the_queue_is_passed_over(message: bytes) -> None:
 @given(st.binary(max_size=300))
 def test_no_bytes_make_it_fail(message: bytes) -> None:
     assert run_of(message) is None
+
+
+def test_a_message_to_write_a_report_names_its_patient_and_no_run() -> None:
+    message = _message(task="marrowline.write_page")
+    assert (patient_of(message), run_of(message)) == (7, None)
+    assert patient_of(_message()) is None

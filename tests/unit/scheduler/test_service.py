@@ -34,6 +34,12 @@ class SilentBell:
     def take_back(self, count: int) -> int:  # noqa: ARG002 - as above
         return 0
 
+    def ring_pages(self, patient_ids: Collection[int]) -> int:
+        return len(patient_ids)
+
+    def waiting_pages(self, limit: int) -> set[int]:  # noqa: ARG002 - as above
+        return set()
+
 
 @dataclass
 class Script:

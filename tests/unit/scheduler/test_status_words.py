@@ -84,9 +84,10 @@ def test_an_incomplete_finding_is_told_alike_however_many_slides_are_open() -> N
     assert one.digest() == other.digest() != _told(replace(READ, cells=1)).digest()
 
 
-def test_only_a_finding_over_all_slides_is_final() -> None:
-    assert is_final(replace(READ, finding="no_evidence"))
-    for slide in (READ, replace(READ, finding=None), replace(WAITING, finding="no_evidence")):
+def test_only_a_finding_over_all_slides_is_final_and_then_for_each_of_them() -> None:
+    for state in ("done", "cancelled", "quarantined"):
+        assert is_final(replace(READ, state=state, finding="no_evidence"))
+    for slide in (READ, replace(READ, finding=None)):
         assert not is_final(slide)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.models import write_tiny_model
 from worker.config import WorkerSettings
@@ -38,3 +39,10 @@ def test_a_worker_whose_weights_were_altered_does_not_start(settings: WorkerSett
     weights.write_bytes(content)
     with pytest.raises(ModelError, match="tiny"):
         create_app(settings)
+
+
+@pytest.mark.parametrize("task", ["marrowline.read_slide", "marrowline.write_page"])
+def test_a_message_that_names_no_number_reaches_no_server(settings: WorkerSettings, task: str) -> None:
+    with capture_logs() as logs:
+        create_app(settings).tasks[task]("../../etc/passwd")
+    assert [one["log_level"] for one in logs] == ["error"]

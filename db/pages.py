@@ -1,0 +1,205 @@
+"""The life of patients' reports in the bucket: due, handed to the workers, claimed, written or given up.
+
+What is due stands in `report_page`, filled by the trigger on verdicts. The scheduler hands out a few at a time: it
+puts the case into the row, pseudonym and all, and the case leaves it when the report is written or has failed. So a
+worker sees the pseudonym only of patients whose report it is asked to write. Who writes one holds it for a while, as a
+worker holds a run; a later writer has a higher fence, and who finds his own outdated has it written once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Engine, Select, Update, func, select, update
+
+from db.cases import Case, case_of
+from db.page_tables import report_page as page
+from db.patients import names
+from db.records import Finding
+from db.session import transact
+from db.steps import in_seconds
+from db.tables import lab, patient
+from db.verdict_tables import verdict
+
+MOST_TRIES = 8
+"""After so many in a row a report is given up, until the patient's next verdict or a person wants it tried again."""
+LOST = "worker_lost"
+_SOON_S, _LATEST_S = 60.0, 3600.0
+_CASE = TypeAdapter(Case)
+_NO_DOCUMENT: dict[str, Any] = {"document": None, "document_wanted": None, "document_rev": None}
+_DUE = (page.c.written < page.c.wanted, page.c.tries < MOST_TRIES, page.c.next_at <= func.now())
+_GIVEN_UP = (page.c.tries >= MOST_TRIES, page.c.error_code.is_not(None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageClaim:
+    """The right to write one patient's report until the lease ends."""
+
+    patient_id: int
+    fence: int
+    tries: int  # since one succeeded or the verdict changed, with this one
+    wanted: int  # which change it shows
+    rev: int  # of the verdict that it shows
+    document: Mapping[str, Any]
+
+    def case(self) -> Case:
+        """Return what the report is of. Raises ValueError when another version of the package put it there."""
+        return _CASE.validate_python(self.document)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageCounts:
+    """How many reports in the bucket are still to be written, and how many were given up."""
+
+    due: int
+    given_up: int
+
+
+def document_of(case: Case) -> dict[str, Any]:
+    """Return what a worker makes the same case of again, as JSON."""
+    document: dict[str, Any] = _CASE.dump_python(case, mode="json")
+    return document
+
+
+def give_up_lost(conn: Connection) -> list[int]:
+    """Give up the reports whose last try ended without a word; return their patients."""
+    spent = (page.c.written < page.c.wanted, page.c.tries >= MOST_TRIES, page.c.next_at <= func.now())
+    lost = update(page).where(*spent, page.c.error_code.is_(None)).values(error_code=LOST, **_NO_DOCUMENT)
+    return list(conn.execute(lost.returning(page.c.patient_id)).scalars())
+
+
+def due(conn: Connection, limit: int) -> list[int]:
+    """Return at most `limit` patients whose report is due and not handed out, the longest waiting first."""
+    wanted = select(page.c.patient_id).where(*_DUE, page.c.document.is_(None))
+    return list(conn.execute(wanted.order_by(page.c.next_at, page.c.patient_id).limit(limit)).scalars())
+
+
+def handed_out(conn: Connection) -> Mapping[int, bool]:
+    """Return the patients whose report a worker has or is to write, and whether one could claim it now."""
+    rows = conn.execute(select(page.c.patient_id, *_DUE).where(page.c.document.is_not(None)))
+    return {row[0]: all(row[1:]) for row in rows}
+
+
+def hand_out(conn: Connection, patient_id: int) -> bool:
+    """Put the patient's case where a worker takes it from; False: there is nothing to write.
+
+    What is written stands, as a verdict that may not be told does not make a report due. The change that is written is
+    read first: one that comes between makes the report due once more.
+    """
+    row = select(page.c.wanted, page.c.fence).where(page.c.patient_id == patient_id, *_DUE, page.c.document.is_(None))
+    found = conn.execute(row).one_or_none()
+    if found is None:
+        return False
+    mine = update(page).where(page.c.patient_id == patient_id, page.c.fence == found.fence, page.c.document.is_(None))
+    shown = conn.execute(_shown(patient_id)).one_or_none()
+    if shown is None or shown.finding == Finding.INCOMPLETE:
+        conn.execute(mine.values(written=found.wanted))
+        return False
+    document = document_of(case_of(conn, shown.pseudonym, shown.code))
+    values = {"document": document, "document_wanted": found.wanted, "document_rev": shown.rev}
+    return conn.execute(mine.values(values)).rowcount == 1
+
+
+def claim(engine: Engine, patient_id: int, *, lease_s: float) -> PageClaim | None:
+    """Take the right to write a report that was handed out; None: it is written, held, not due or given up.
+
+    Raises UnavailableError.
+    """
+    taken = (
+        update(page)
+        .where(page.c.patient_id == patient_id, page.c.document.is_not(None), *_DUE)
+        .values(
+            fence=page.c.fence + 1, tries=page.c.tries + 1, error_code=None, next_at=func.now() + in_seconds(lease_s)
+        )
+        .returning(page)
+    )
+    row = transact(engine, lambda conn: conn.execute(taken).one_or_none(), patience_s=5)
+    if row is None:
+        return None
+    return PageClaim(
+        patient_id=patient_id,
+        fence=row.fence,
+        tries=row.tries,
+        wanted=row.document_wanted,
+        rev=row.document_rev,
+        document=row.document,
+    )
+
+
+def written(engine: Engine, held: PageClaim, key: str) -> bool:
+    """Note that the report lies under the key; False: another writer came between, so that it is due once more.
+
+    Raises UnavailableError.
+    """
+    done = {"key": key, "rev": held.rev, "written": held.wanted, "written_at": func.now(), "tries": 0}
+    again = {"wanted": page.c.wanted + 1, "rev": None}
+
+    def work(conn: Connection) -> bool:
+        mine = _mine(held).values(**done, **_NO_DOCUMENT, next_at=func.now(), error_code=None)
+        if conn.execute(mine).rowcount:
+            return True
+        conn.execute(update(page).where(page.c.patient_id == held.patient_id).values(again))
+        return False
+
+    return transact(engine, work)
+
+
+def failed(engine: Engine, held: PageClaim, code: str) -> None:
+    """Give the right back after a failure; each further try, as long as any is left, comes later than the last.
+
+    Raises UnavailableError.
+    """
+    later = _mine(held).values(error_code=code, next_at=func.now() + in_seconds(_delay_s(held.tries)), **_NO_DOCUMENT)
+    transact(engine, lambda conn: conn.execute(later))
+
+
+def refuse(conn: Connection, patient_id: int, code: str) -> None:
+    """Note that the case could not be handed out, which counts as a try."""
+    row = conn.execute(select(page.c.tries).where(page.c.patient_id == patient_id).with_for_update()).one()
+    later = {"tries": row.tries + 1, "error_code": code, "next_at": func.now() + in_seconds(_delay_s(row.tries + 1))}
+    conn.execute(update(page).where(page.c.patient_id == patient_id).values(later))
+
+
+def release(engine: Engine, held: PageClaim) -> None:
+    """Give the right back because the worker stops; no try is used up. Raises UnavailableError."""
+    back = _mine(held).values(tries=func.greatest(page.c.tries - 1, 0), next_at=func.now())
+    transact(engine, lambda conn: conn.execute(back))
+
+
+def try_again(conn: Connection) -> list[tuple[str, str]]:
+    """Give reports that were given up all their tries back; return lab and pseudonym of the patients."""
+    fresh = {"tries": 0, "error_code": None, "next_at": func.now()}
+    lost = update(page).where(page.c.written < page.c.wanted, *_GIVEN_UP).values(fresh).returning(page.c.patient_id)
+    return names(conn, conn.execute(lost).scalars().all())
+
+
+def counts(conn: Connection) -> PageCounts:
+    """Return how many reports there are to write, and how many were given up."""
+    open_ = page.c.written < page.c.wanted
+    both = select(func.count().label("all"), func.count().filter(*_GIVEN_UP).label("lost"))
+    row = conn.execute(both.select_from(page).where(open_)).one()
+    return PageCounts(due=row.all - row.lost, given_up=row.lost)
+
+
+def _delay_s(tries: int) -> float:
+    return min(_SOON_S * 2.0 ** (tries - 1), _LATEST_S)
+
+
+def _mine(held: PageClaim) -> Update:
+    return update(page).where(page.c.patient_id == held.patient_id, page.c.fence == held.fence)
+
+
+def _shown(patient_id: int) -> Select[Any]:
+    """Return the question after the verdict that reports show of the patient, and how the patient is called."""
+    shown = patient.join(lab).join(
+        verdict,
+        (verdict.c.patient_id == patient.c.id) & (verdict.c.model_version_id == patient.c.shown_model_id),
+    )
+    return (
+        select(verdict.c.rev, verdict.c.finding, lab.c.code, patient.c.pseudonym)
+        .select_from(shown)
+        .where(patient.c.id == patient_id)
+    )

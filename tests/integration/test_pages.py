@@ -1,0 +1,318 @@
+"""Reports in the bucket, on real servers: due by a verdict, written by a worker, told beside the slides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import ProgrammingError
+from structlog.testing import capture_logs
+
+from db import corrections, pages, runs, workers
+from db.cases import case_of as real_case_of
+from db.corrections import Said
+from db.errors import NotFoundError
+from db.session import transaction
+from scheduler.config import SchedulerSettings
+from scheduler.doorbell import CeleryDoorbell, patient_of, run_of
+from scheduler.listing import reconcile
+from scheduler.status import Desk, tell_labs
+from scheduler.sweep import SweepReport, sweep
+from tests.support.redis import RedisServer
+from tests.support.rows import add_slide, batch, execute, plan, scalar, taken
+from tests.support.workshops import workshop_on
+from worker import queues
+from worker.errors import ServiceError
+from worker.read_run import Bench
+from worker.rules import DEFAULT_RULE
+from worker.verdict import decide
+from worker.write_page import Outcome, write_page
+
+SLIDE = b"no pixels in it"
+BLASTS = ["lymphoblast"] * 300 + ["lymphocyte"] * 300
+HEADLINE = "Consistent with acute lymphoblastic leukaemia (ALL)"
+KEY = "SELECT key FROM report_page"
+STANDS = "SELECT page.rev = verdict.rev FROM report_page AS page JOIN verdict USING (patient_id)"
+
+
+@pytest.fixture
+def bell(redis_server: RedisServer) -> CeleryDoorbell:
+    return CeleryDoorbell(queues.make_app(redis_server.url))
+
+
+@pytest.fixture
+def bench(lab: Engine, tmp_path: Path) -> Bench:
+    """A worker's equipment, with an empty bucket: reports have no pictures here."""
+    made = workshop_on(lab, tmp_path)
+    return Bench(
+        engine=lab, store=made.store, cache=made.cache, settings=made.settings, worker_id="w1", load_model=_no_model
+    )
+
+
+def _no_model(name: str) -> Any:
+    raise AssertionError(f"a report needs no model, {name} was asked for")
+
+
+def read(engine: Engine, name: str = "a", *, patient: str = "patient", classes: list[str] | None = None) -> int:
+    """Read a slide to its end, judged by the real rules."""
+    run_id = add_slide(engine, name, patient=patient)
+    finish(engine, run_id, classes or BLASTS)
+    return run_id
+
+
+def finish(engine: Engine, run_id: int, classes: list[str]) -> None:
+    execute(engine, f"UPDATE lab SET rule = '{DEFAULT_RULE}'")
+    claim = taken(engine, run_id)
+    runs.store_plan(engine, claim, replace(plan(), sha256=sha256(SLIDE).hexdigest()))
+    runs.write_batch(engine, claim, batch(classes=classes))
+    runs.finish(engine, claim, decide)
+
+
+def swept(engine: Engine, bell: CeleryDoorbell) -> SweepReport:
+    return sweep(engine, bell, decide, with_pages=True)
+
+
+def rung(server: RedisServer) -> Iterator[bytes]:
+    """Take messages as workers do, and yield them."""
+    with server.client() as client:
+        while message := client.brpop(list(queues.LISTS.values()), timeout=1):
+            yield message[1]
+
+
+def page_of(bench: Bench) -> str:
+    found = bench.store.read_small(scalar(bench.engine, KEY), 10**7)
+    assert found is not None
+    return found.decode()
+
+
+def held(engine: Engine, bell: CeleryDoorbell, *, lease_s: float = 60) -> pages.PageClaim:
+    swept(engine, bell)
+    claim = pages.claim(engine, 1, lease_s=lease_s)
+    assert claim is not None
+    return claim
+
+
+def test_a_verdict_leads_to_one_message_and_to_the_report(
+    bench: Bench, bell: CeleryDoorbell, redis_server: RedisServer
+) -> None:
+    read(bench.engine)
+    assert swept(bench.engine, bell) == SweepReport(rung=1, pages=1)
+    assert swept(bench.engine, bell) == SweepReport(pages=1)  # and not rung for twice
+    messages = list(rung(redis_server))
+    assert [patient_of(one) for one in messages] == [1]
+    assert b"lab" not in messages[0].replace(b"callbacks", b"")
+    assert write_page(1, bench) is Outcome.WRITTEN
+    assert scalar(bench.engine, KEY).startswith("marrowline-results/lab/report-")
+    page = page_of(bench)
+    for words in (HEADLINE, "patient", "Research use only, not for diagnostic procedures"):
+        assert words in page
+    assert swept(bench.engine, bell) == SweepReport()
+    assert write_page(1, bench) is Outcome.REFUSED  # a message that comes twice
+
+
+def test_the_case_leaves_the_row_with_the_report(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine)
+    swept(bench.engine, bell)
+    assert "patient" in json.dumps(scalar(bench.engine, "SELECT document FROM report_page"))
+    write_page(1, bench)
+    assert scalar(bench.engine, "SELECT num_nulls(document, document_wanted, document_rev) FROM report_page") == 3
+
+
+def test_a_correction_changes_the_report_under_the_same_key(bench: Bench, bell: CeleryDoorbell) -> None:
+    run_id = read(bench.engine)
+    swept(bench.engine, bell)
+    write_page(1, bench)
+    key = scalar(bench.engine, KEY)
+    words = [
+        Said(where="", run_id=run_id, batch_no=0, cell_no=no, cell_class="lymphocyte") for no in range(len(BLASTS) // 2)
+    ]
+    with transaction(bench.engine) as conn:
+        corrections.record(conn, words, "p", decide)
+    assert swept(bench.engine, bell).pages == 1
+    assert HEADLINE in page_of(bench)
+    assert write_page(1, bench) is Outcome.WRITTEN
+    assert (scalar(bench.engine, KEY), scalar(bench.engine, STANDS)) == (key, True)
+    assert HEADLINE not in page_of(bench)
+
+
+def test_no_report_is_due_of_a_verdict_that_may_not_be_told(bench: Bench, bell: CeleryDoorbell) -> None:
+    add_slide(bench.engine, "waits", patient="new")
+    assert swept(bench.engine, bell).pages == 0
+    read(bench.engine, classes=["lymphocyte"])
+    add_slide(bench.engine, "late")  # the finding is incomplete before the report was handed out
+    assert scalar(bench.engine, "SELECT written < wanted FROM report_page")
+    assert swept(bench.engine, bell).pages == 0
+    assert not scalar(bench.engine, "SELECT written < wanted FROM report_page")
+
+
+def test_lost_messages_are_made_up_for_and_a_report_that_is_written_is_left_alone(
+    bench: Bench, bell: CeleryDoorbell, redis_server: RedisServer
+) -> None:
+    read(bench.engine)
+    swept(bench.engine, bell)
+    with redis_server.client() as client:
+        client.flushall()
+    assert swept(bench.engine, bell) == SweepReport(rung=1, pages=1)
+    list(rung(redis_server))
+    claim = pages.claim(bench.engine, 1, lease_s=60)
+    assert claim is not None
+    assert swept(bench.engine, bell) == SweepReport(pages=1)
+    assert pages.claim(bench.engine, 1, lease_s=60) is None
+
+
+def test_few_reports_are_on_their_way_within_the_budget_and_after_all_slides(
+    bench: Bench, bell: CeleryDoorbell, redis_server: RedisServer
+) -> None:
+    for number in range(4):
+        read(bench.engine, patient=f"p{number}", classes=["lymphocyte"])
+    for number in range(8):
+        workers.seen(bench.engine, f"w{number}", "host", "cpu")
+    assert swept(bench.engine, bell) == SweepReport(rung=2, pages=2)
+    for number in range(40):
+        add_slide(bench.engine, str(number), patient="more")
+    assert swept(bench.engine, bell) == SweepReport(waiting=0, rung=30, pages=2)
+    assert bell.depth() == 32
+    taken_in_order = list(rung(redis_server))
+    assert None not in [run_of(one) for one in taken_in_order[:30]]
+    assert sorted(patient_of(one) or 0 for one in taken_in_order[30:]) == [1, 2]
+
+
+def test_nothing_is_handed_out_where_reports_are_off(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine)
+    assert sweep(bench.engine, bell, decide) == SweepReport()
+    assert scalar(bench.engine, "SELECT document IS NULL FROM report_page")
+
+
+def test_who_was_overtaken_has_the_report_written_once_more(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine)
+    late = held(bench.engine, bell, lease_s=0)
+    assert write_page(1, bench) is Outcome.WRITTEN
+    assert scalar(bench.engine, STANDS)
+    assert not pages.written(bench.engine, late, "elsewhere")
+    assert scalar(bench.engine, f"{STANDS}") is None  # nobody knows what lies there now
+    assert swept(bench.engine, bell).pages == 1
+    assert write_page(1, bench) is Outcome.WRITTEN
+    assert scalar(bench.engine, STANDS)
+
+
+def test_a_verdict_that_comes_while_a_report_is_written_has_it_written_again(
+    bench: Bench, bell: CeleryDoorbell
+) -> None:
+    read(bench.engine)
+    claim = held(bench.engine, bell)
+    read(bench.engine, "b")
+    assert pages.written(bench.engine, claim, "marrowline-results/lab/x.html")
+    assert not scalar(bench.engine, STANDS)
+    assert swept(bench.engine, bell).pages == 1
+
+
+def test_a_report_that_fails_is_tried_ever_more_seldom_and_given_up(
+    bench: Bench, bell: CeleryDoorbell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(bench.engine)
+
+    def full(key: str, data: bytes) -> None:  # noqa: ARG001 - the store's interface
+        raise ServiceError("the bucket takes nothing")
+
+    monkeypatch.setattr(bench.store, "put_bytes", full)
+    waits = []
+    for _ in range(pages.MOST_TRIES):
+        swept(bench.engine, bell)
+        assert write_page(1, bench) is Outcome.FAILED
+        waits.append(scalar(bench.engine, "SELECT round(extract(epoch FROM next_at - now())) FROM report_page"))
+        assert swept(bench.engine, bell).pages == 0
+        execute(bench.engine, "UPDATE report_page SET next_at = now()")
+    assert waits == pytest.approx([60, 120, 240, 480, 960, 1920, 3600, 3600], abs=5)
+    assert scalar(bench.engine, "SELECT error_code FROM report_page") == "service"
+    assert swept(bench.engine, bell).pages == 0
+    with transaction(bench.engine) as conn:
+        assert pages.counts(conn) == pages.PageCounts(due=0, given_up=1)
+    monkeypatch.undo()
+    read(bench.engine, "b")  # a new verdict is a new report
+    swept(bench.engine, bell)
+    assert write_page(1, bench) is Outcome.WRITTEN
+
+
+def test_a_report_that_kills_its_workers_is_given_up_with_a_code(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine)
+    for _ in range(pages.MOST_TRIES):
+        held(bench.engine, bell, lease_s=0)
+    with capture_logs() as logs:
+        assert swept(bench.engine, bell).pages == 0
+    assert [(one["log_level"], one["patient_id"]) for one in logs] == [("error", 1)]
+    assert scalar(bench.engine, "SELECT error_code FROM report_page") == "worker_lost"
+
+
+def test_a_bug_burns_a_try_and_rises(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine)
+    swept(bench.engine, bell)
+    execute(bench.engine, "UPDATE report_page SET document = '{}'")
+    with pytest.raises(ValueError, match="report"):
+        write_page(1, bench)
+    assert scalar(bench.engine, "SELECT tries || error_code FROM report_page") == "1validation"
+
+
+def test_a_worker_that_stops_uses_up_no_try(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine)
+    swept(bench.engine, bell)
+    assert write_page(1, replace(bench, stopping=lambda: True)) is Outcome.RELEASED
+    assert scalar(bench.engine, "SELECT tries FROM report_page") == 0
+    assert write_page(1, bench) is Outcome.WRITTEN
+
+
+def test_a_case_that_cannot_be_told_keeps_no_other_waiting(
+    bench: Bench, bell: CeleryDoorbell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        read(bench.engine, patient=name)
+
+    def case_of(conn: Any, patient: str, lab: str | None = None) -> Any:
+        if patient == "first":
+            raise NotFoundError("no finding for 'first'")
+        return real_case_of(conn, patient, lab)
+
+    monkeypatch.setattr(pages, "case_of", case_of)
+    with capture_logs() as logs:
+        swept(bench.engine, bell)
+    assert "first" not in str(logs)
+    assert swept(bench.engine, bell).pages == 1
+    assert scalar(bench.engine, "SELECT error_code FROM report_page WHERE patient_id = 1") == "no_case"
+    assert write_page(2, bench) is Outcome.WRITTEN
+
+
+def test_every_status_of_the_patient_names_the_report_that_shows_the_finding(
+    bench: Bench, bell: CeleryDoorbell
+) -> None:
+    desk = Desk(store=bench.store, engine=bench.engine)
+    names = [f"lab/patient/{name}.tif" for name in "ab"]
+    for name in names:
+        bench.store.put_bytes(name, SLIDE)
+    for run_id in reconcile(bench.store, bench.engine, SchedulerSettings(), decide).new:
+        finish(bench.engine, run_id, BLASTS)
+
+    def told() -> list[dict[str, Any]]:
+        tell_labs(desk)
+        return [json.loads(bench.store.read_small(f"{name}.status.json") or b"") for name in names]
+
+    assert [one.get("report") for one in told()] == [None, None]
+    swept(bench.engine, bell)
+    write_page(1, bench)
+    assert [one["report"] for one in told()] == [scalar(bench.engine, KEY)] * 2
+    execute(bench.engine, "UPDATE verdict SET rev = rev + 1, reason = reason || ', anew'")
+    assert [one.get("report") for one in told()] == [None, None]  # the page shows an older verdict
+
+
+def test_a_worker_needs_no_right_to_patients_names(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine)
+    swept(bench.engine, bell)
+    with transaction(bench.engine) as conn:
+        conn.exec_driver_sql("SET LOCAL ROLE marrowline_worker")
+        with pytest.raises(ProgrammingError, match="permission denied"), conn.begin_nested():
+            conn.exec_driver_sql("SELECT pseudonym FROM patient")
+        assert "patient" in str(conn.exec_driver_sql("SELECT document FROM report_page").scalar_one())
