@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Table, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Table, UniqueConstraint
 
 from db.columns import metadata, moment, one_of, words
 
@@ -18,7 +18,11 @@ audit = Table(
     words("row_sha256"),
     moment("sealed_at"),
     words("hash"),
+    Column(
+        "patient_id", BigInteger
+    ),  # of the row, for finding it; not sealed, and no key, which sealing would wait for
     UniqueConstraint("kind", "subject"),
     one_of("kind", KINDS),
     CheckConstraint("seq > 0", name="seq"),
+    Index(None, "patient_id", "seq"),
 )

@@ -1,4 +1,5 @@
--- One row per slide and model version that read it, past ones too.
+-- One row per slide and model version that read it, past ones too. Areas and defects are asked for in the columns, so that a page
+-- asks for those of its own rows only.
 CREATE VIEW report.runs AS
 SELECT run.id AS run_id,
        lab.code AS lab,
@@ -29,8 +30,8 @@ SELECT run.id AS run_id,
        run.reader,
        run.sandbox,
        round((run.area_shares ->> 'countable')::numeric, 4)::float8 AS countable_share,
-       found.areas_mm2,
-       torn.n AS tile_defects,
+       (SELECT sum(area.mm2) FROM public.area WHERE area.run_id = run.id) AS areas_mm2,
+       (SELECT count(*) FROM public.tile_defect WHERE tile_defect.run_id = run.id) AS tile_defects,
        run.created_at,
        run.next_at,
        run.progress_at,
@@ -40,9 +41,7 @@ SELECT run.id AS run_id,
   JOIN public.slide ON slide.id = run.slide_id
   JOIN public.patient ON patient.id = slide.patient_id
   JOIN public.lab ON lab.id = patient.lab_id
-  JOIN public.model_version ON model_version.id = run.model_version_id
-  LEFT JOIN LATERAL (SELECT sum(area.mm2) AS areas_mm2 FROM public.area WHERE area.run_id = run.id) AS found ON true
-  LEFT JOIN LATERAL (SELECT count(*) AS n FROM public.tile_defect WHERE tile_defect.run_id = run.id) AS torn ON true;
+  JOIN public.model_version ON model_version.id = run.model_version_id;
 
 COMMENT ON VIEW report.runs IS
   'Every reading of a slide by a model version. Research use only, not for diagnostic procedures.';

@@ -1,41 +1,32 @@
 -- One row per sealed entry of a laboratory's steps, verdicts and corrections, in the order in which they were committed.
--- Each part names laboratory and patient itself, so that a question for these begins with them; OFFSET keeps the planner from
--- reading the whole chain.
+-- It begins with the chain, so that the newest entries are found from its end, and a patient's by their index.
 CREATE VIEW report.audit AS
-SELECT lab.code AS lab, patient.pseudonym AS patient, audit.seq, audit.kind, slide.id AS slide_id, run.id AS run_id,
-       step.actor, concat_ws(' -> ', step.from_state, step.to_state) AS what, step.reason,
-       audit.sealed_at, audit.row_sha256, audit.hash
-  FROM public.lab
-  JOIN public.patient ON patient.lab_id = lab.id
-  JOIN public.slide ON slide.patient_id = patient.id
-  JOIN public.run ON run.slide_id = slide.id
-  JOIN public.transition AS step ON step.run_id = run.id
+SELECT lab.code AS lab, patient.pseudonym AS patient, audit.seq, audit.kind, told.slide_id, told.run_id,
+       told.actor, told.what, told.reason, audit.sealed_at, audit.row_sha256, audit.hash
+  FROM public.audit
+  JOIN public.patient ON patient.id = audit.patient_id
+  JOIN public.lab ON lab.id = patient.lab_id
  CROSS JOIN LATERAL (
-    SELECT * FROM public.audit WHERE audit.kind = 'transition' AND audit.subject = step.id::text OFFSET 0
-  ) AS audit
- UNION ALL
-SELECT lab.code, patient.pseudonym, audit.seq, audit.kind, NULL, NULL, NULL, past.finding, past.reason,
-       audit.sealed_at, audit.row_sha256, audit.hash
-  FROM public.lab
-  JOIN public.patient ON patient.lab_id = lab.id
-  JOIN public.verdict_history AS past ON past.patient_id = patient.id
- CROSS JOIN LATERAL (
-    SELECT * FROM public.audit
+    SELECT run.slide_id, run.id AS run_id, step.actor,
+           concat_ws(' -> ', step.from_state, step.to_state) AS what, step.reason
+      FROM public.transition AS step JOIN public.run ON run.id = step.run_id
+     WHERE audit.kind = 'transition'
+       AND step.id = CASE WHEN audit.kind = 'transition' THEN audit.subject::bigint END
+     UNION ALL
+    SELECT NULL, NULL, NULL, past.finding, past.reason
+      FROM public.verdict_history AS past
      WHERE audit.kind = 'verdict'
-       AND audit.subject = concat_ws('/', past.patient_id, past.model_version_id, past.rev) OFFSET 0
-  ) AS audit
- UNION ALL
-SELECT lab.code, patient.pseudonym, audit.seq, audit.kind, slide.id, run.id, correction.made_by,
-       'cell ' || concat_ws('/', correction.batch_no, correction.cell_no) || ' is ' || correction.cell_class,
-       correction.note, audit.sealed_at, audit.row_sha256, audit.hash
-  FROM public.lab
-  JOIN public.patient ON patient.lab_id = lab.id
-  JOIN public.slide ON slide.patient_id = patient.id
-  JOIN public.run ON run.slide_id = slide.id
-  JOIN public.correction ON correction.run_id = run.id
- CROSS JOIN LATERAL (
-    SELECT * FROM public.audit WHERE audit.kind = 'correction' AND audit.subject = correction.id::text OFFSET 0
-  ) AS audit;
+       AND past.patient_id = audit.patient_id
+       AND past.model_version_id = CASE WHEN audit.kind = 'verdict' THEN split_part(audit.subject, '/', 2)::bigint END
+       AND past.rev = CASE WHEN audit.kind = 'verdict' THEN split_part(audit.subject, '/', 3)::bigint END
+     UNION ALL
+    SELECT run.slide_id, run.id, correction.made_by,
+           'cell ' || concat_ws('/', correction.batch_no, correction.cell_no) || ' is ' || correction.cell_class,
+           correction.note
+      FROM public.correction JOIN public.run ON run.id = correction.run_id
+     WHERE audit.kind = 'correction'
+       AND correction.id = CASE WHEN audit.kind = 'correction' THEN audit.subject::bigint END
+  ) AS told;
 
 COMMENT ON VIEW report.audit IS
   'What happened to each slide and finding, sealed in a chain of hashes. Research use only, not for diagnostic procedures.';

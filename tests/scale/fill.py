@@ -217,7 +217,6 @@ def conclude(engine: Engine, tell: Tell) -> None:
 
 
 def _vacuum(conn: Connection) -> None:
+    """Do what autovacuum does after so many rows: mark their pages as visible to all, and gather statistics."""
     conn.exec_driver_sql("SET statement_timeout = 0")
-    conn.exec_driver_sql("ANALYZE")
-    small = "lab, patient, slide, run, run_count, batch, area, transition, verdict, verdict_history, audit"
-    conn.exec_driver_sql(f"VACUUM {small}, lab_day, lab_day_time, lab_finding")
+    conn.exec_driver_sql("VACUUM (ANALYZE)")

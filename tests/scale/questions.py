@@ -9,9 +9,12 @@ PATIENT = {
     "differential": "SELECT * FROM report.differential WHERE lab = :lab AND patient = :patient",
     "verdict_history": "SELECT * FROM report.verdict_history WHERE lab = :lab AND patient = :patient ORDER BY rev",
     "blast_trend": "SELECT * FROM report.blast_trend WHERE lab = :lab AND patient = :patient ORDER BY taken_on",
-    "cells: calls of the first 1,000": (
-        "SELECT run_id, batch_no, cell_no, x_l0, y_l0, cell_class, abstained, probability FROM report.cells"
-        " WHERE lab = :lab AND patient = :patient AND shown ORDER BY run_id, batch_no, cell_no LIMIT 1000"
+    "cells: calls of the first 1,000": (  # keys first, as `marrowline cells` does
+        "WITH page AS MATERIALIZED (SELECT run_id, batch_no, cell_no FROM report.cells"
+        " WHERE lab = :lab AND patient = :patient AND shown ORDER BY run_id, batch_no, cell_no LIMIT 1000)"
+        " SELECT run_id, batch_no, cell_no, x_l0, y_l0, cell_class, abstained, probability FROM report.cells"
+        " WHERE run_id = ANY (ARRAY(SELECT DISTINCT run_id FROM page))"
+        " AND batch_no = ANY (ARRAY(SELECT DISTINCT batch_no FROM page)) ORDER BY run_id, batch_no, cell_no LIMIT 1000"
     ),
     "cells: everything of a batch": "SELECT * FROM report.cells WHERE run_id = :run_id AND batch_no = 7",
     "cells_within, 1,000 x 1,000 px": (
