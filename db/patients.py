@@ -122,4 +122,6 @@ def digest(of: Tally) -> str:
     for one in document["specimens"]:  # likewise
         if not one["slides"]:
             del one["slides"]
+        if not one["judged"]:
+            del one["judged"]
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
