@@ -6,7 +6,7 @@ found at that place takes it over: nuclei are larger than REACH_UM, so no two li
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ _GREATEST = 2**31 - 1
 _RUNS = text(
     """
     SELECT run.id, run.state, run.slide_id, slide.patient_id FROM run JOIN slide ON slide.id = run.slide_id
-     WHERE run.slide_id IN (SELECT slide_id FROM run WHERE id = ANY (:runs)) ORDER BY run.id FOR SHARE OF run
+     WHERE run.slide_id IN (SELECT slide_id FROM run WHERE id = ANY (:runs)) ORDER BY run.id
     """
 )
 _CELLS = text(
@@ -117,12 +117,11 @@ class Recorded:
 def record(conn: Connection, said: Sequence[Said], by: str, decide: Decide) -> Recorded:
     """Keep what a person says, and judge the patients concerned anew; what the person said last already adds nothing.
 
-    Belongs in one transaction with nothing else. Readings are locked until it ends, so that none ends meanwhile
-    without what was said. Raises NotFoundError for a cell that is not there, NotAllowedError for a reading that is
-    not done.
+    Belongs in one transaction with nothing else. Readings go on while it lasts: only the patients are locked, and only
+    when the words are written, until it ends. Raises NotFoundError for a cell that is not there, NotAllowedError for a
+    reading that is not done.
     """
-    runs = {row.id: row for row in conn.execute(_RUNS, {"runs": sorted({one.run_id for one in said})})}
-    _check(said, runs)
+    _check(said, _readings(conn, {one.run_id for one in said}))
     news = _news(conn, said, by)
     if len(news) > MOST_WORDS:
         raise NotAllowedError(f"{news[MOST_WORDS][0].where}: {MOST_WORDS:,} new words stand before it; split the file")
@@ -133,7 +132,7 @@ def record(conn: Connection, said: Sequence[Said], by: str, decide: Decide) -> R
         changed=changed,
         confirmed=len(news) - changed,
         known=len(said) - len(news),
-        patients=_apply(conn, runs, {one.run_id for one, _ in news}, decide),
+        patients=_apply(conn, {one.run_id for one, _ in news}, decide),
     )
 
 
@@ -167,16 +166,36 @@ def _news(conn: Connection, said: Sequence[Said], by: str) -> list[tuple[Said, R
     return found
 
 
-def _apply(conn: Connection, runs: Mapping[int, Row[Any]], changed: set[int], decide: Decide) -> tuple[int, ...]:
+def _apply(conn: Connection, changed: set[int], decide: Decide) -> tuple[int, ...]:
     """Have new words on some readings count in all of their slides' readings; return the patients, judged anew."""
-    slides = {runs[run_id].slide_id for run_id in changed}
-    concerned = [row for row in runs.values() if row.slide_id in slides]
+    concerned = _locked(conn, changed)
     for row in concerned:
         if row.state == RunState.DONE:
             carry(conn, row.id)
     judged = tuple(sorted({row.patient_id for row in concerned}))
     patients.recompute_all(conn, judged, decide)
     return judged
+
+
+def _locked(conn: Connection, run_ids: set[int]) -> Collection[Row[Any]]:
+    """Lock the patients of some readings, and return all readings of their slides as they stand then.
+
+    A reading that ends, or is begun anew, waits for its patient before it counts: it ended before, and is seen here,
+    or it ends later, and sees the words.
+    """
+    held: set[int] = set()
+    while True:
+        found = _readings(conn, run_ids).values()
+        if not (wanted := {row.patient_id for row in found} - held):
+            return found
+        # A slide may have gone to another patient while the lock was waited for.
+        patients.lock(conn, wanted)
+        held |= wanted
+
+
+def _readings(conn: Connection, run_ids: set[int]) -> dict[int, Row[Any]]:
+    """Return all readings of the slides of some readings, by number."""
+    return {row.id: row for row in conn.execute(_RUNS, {"runs": sorted(run_ids)})}
 
 
 def _cells(conn: Connection, said: Sequence[Said], by: str) -> Sequence[Row[Any]]:

@@ -88,6 +88,8 @@ def finish(engine: Engine, claim: Claim, decide: Decide, stop: Stop | None = Non
         end = {"finished_at": func.now(), "n_cells": batches.count_cells(conn, claim.run_id)} | steps.NO_ERROR
         reason = "all batches written" if stop is None or stop.look is None else stop.reason
         steps.step(conn, claim.run_id, RunState.DONE, actor=_actor(row), reason=reason, **end, **_stopped(stop))
+        # What is said of the slide meanwhile is either seen by the statement after this one, or sees the run done.
+        patients.lock(conn, [steps.patient_of(conn, row.id)])
         corrections.carry(conn, claim.run_id)
         _judge_again(conn, row, decide)
         faultpoint("run.judged")

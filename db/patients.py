@@ -44,6 +44,12 @@ def recompute(conn: Connection, patient_id: int, decide: Decide) -> Verdict:
     return found
 
 
+def lock(conn: Connection, patient_ids: Iterable[int]) -> None:
+    """Lock patients, in the order of their ids so that no two transactions deadlock, until the transaction ends."""
+    wanted = select(patient.c.id).where(patient.c.id.in_(sorted(set(patient_ids))))
+    conn.execute(wanted.order_by(patient.c.id).with_for_update())
+
+
 def recompute_after_run(conn: Connection, patient_id: int, model_version_id: int, decide: Decide) -> None:
     """Recompute the patient's verdict after a step of a run by that model version, if any report rests on it.
 
@@ -122,4 +128,6 @@ def digest(of: Tally) -> str:
     for one in document["specimens"]:  # likewise
         if not one["slides"]:
             del one["slides"]
+        if not one["judged"]:
+            del one["judged"]
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

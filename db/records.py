@@ -281,6 +281,8 @@ class SpecimenTally:
     abstained: int  # cells whose class is not one of NOT_COUNTED and that the model would not call
     slides_done: int
     slides: tuple[SlideTally, ...] = ()  # the same cells slide by slide, where that is known
+    judged: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Cells that persons judged, by the model's call or `abstained`, and by the class given, as which they count."""
 
 
 @dataclass(frozen=True, kw_only=True)

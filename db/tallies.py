@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import groupby
 from typing import Any
 
@@ -41,6 +41,14 @@ _COUNTS = text(
      WHERE run_count.run_id = ANY (:runs) ORDER BY slide.id, run_count.cell_class
     """
 )
+_JUDGED = text(
+    """
+    SELECT slide.patient_id, slide.specimen, CASE WHEN abstained THEN 'abstained' ELSE called END AS call,
+           cell_class, count(*) AS cells
+      FROM corrected_cell JOIN run ON run.id = run_id JOIN slide ON slide.id = run.slide_id
+     WHERE run_id = ANY (:runs) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    """
+)
 _MEASURES = tuple(one.name for one in fields(Measured))
 _MEASURED = text(
     """
@@ -68,13 +76,17 @@ def tallies(conn: Connection, model_version_id: int, patient_ids: Sequence[int])
     parameters = {"patients": list(patient_ids), "model_version_id": model_version_id, "withdrawn": WITHDRAWN}
     standing = conn.execute(_STANDING, parameters).all()
     runs = [run for row in standing if row.standing == "done" for run in row.runs]
-    counts, measured = _by_patient(conn.execute(_COUNTS, {"runs": runs})), _measured(conn, runs)
+    counts = _by_patient(conn.execute(_COUNTS, {"runs": runs}))
+    measured, judged = _measured(conn, runs), _judged(conn, runs)
     slides, confusion = _by_patient(standing), confusion_of(model.confusion)
     return {
         patient_id: Tally(
             model_version=model.name,
             rule=rule,
-            specimens=_specimens(slides.get(patient_id, ()), counts.get(patient_id, ()), measured),
+            specimens=tuple(
+                replace(one, judged=judged.get((patient_id, one.specimen), {}))
+                for one in _specimens(slides.get(patient_id, ()), counts.get(patient_id, ()), measured)
+            ),
             slides_done=_slides(slides.get(patient_id, ()), "done"),
             slides_open=_slides(slides.get(patient_id, ()), "open"),
             slides_quarantined=_slides(slides.get(patient_id, ()), "quarantined"),
@@ -107,6 +119,15 @@ def _measured(conn: Connection, runs: Sequence[int]) -> Mapping[int, Mapping[str
     for row in conn.execute(_MEASURED, {"runs": runs}):
         slide_id, cell_class, *values = row
         found.setdefault(slide_id, {})[cell_class] = Measured(**dict(zip(_MEASURES, values, strict=True)))
+    return found
+
+
+def _judged(conn: Connection, runs: Sequence[int]) -> Mapping[tuple[int, str], Mapping[str, Mapping[str, int]]]:
+    """Return the cells that persons judged, by patient and specimen, call and class given."""
+    found: dict[tuple[int, str], dict[str, dict[str, int]]] = {}
+    for row in conn.execute(_JUDGED, {"runs": runs}):
+        of_call = found.setdefault((row.patient_id, row.specimen), {}).setdefault(row.call, {})
+        of_call[row.cell_class] = int(row.cells)
     return found
 
 

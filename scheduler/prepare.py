@@ -7,7 +7,7 @@ import sys
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from db import labs, migrate, models
+from db import labs, migrate, models, rejudging
 from db.config import DatabaseSettings
 from db.errors import DatabaseError
 from db.session import make_engine, transaction
@@ -20,10 +20,11 @@ from worker.verdict import decide
 
 
 def prepare(engine: Engine) -> str:
-    """Migrate and make sure that a model is active; return its name.
+    """Migrate, make sure that a model is active, and judge anew what an older version judged; return the model's name.
 
     The configured model is activated at the first start, and later when `MARROWLINE_MODEL` names one; otherwise the
-    active one stays. A site scale that is set holds for every lab from now on.
+    active one stays. A site scale that is set holds for every lab from now on. Patients whose verdict takes no account
+    of corrections, as those of versions before there were any, are judged anew.
     Raises ModelError when the model's weights are absent or altered.
     """
     migrate.upgrade(engine)
@@ -34,6 +35,7 @@ def prepare(engine: Engine) -> str:
         active = models.active_model(conn)
     name = settings.model if active is None or "model" in settings.model_fields_set else active[1].name
     activate(engine, name)
+    rejudging.judge_corrected(engine, decide)
     return name
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from db.records import Share, SlideTally, SpecimenTally, Stop, Tally
-from worker.correction import CORRECTED, NOT_CORRECTED, beside
+from worker.correction import CORRECTED, NOT_CORRECTED, beside, use_of
 from worker.counting.adequacy import adequacy
 from worker.counting.differential import lineages, m_e_ratio, smudge_per_100
 from worker.counting.dispersion import Spread, between_areas, between_slides
@@ -18,6 +18,12 @@ from worker.counting.shares import SHOWN, share, shares
 from worker.fuzzy.patients import assess
 from worker.rules import RuleSet
 
+BY_THE_CALLS = ("between_areas", "fuzzy")
+MEANING = (
+    "shares, intervals and the spread between slides are of the cells as persons left them; how evenly a class lies "
+    "over the areas of a slide, and what its cells are like, is told of the model's calls"
+)
+"""Which keys of the evidence take no account of persons' words, and what that means."""
 _USUAL_INDEX = 0.20
 """Held against the marrow index where the rule asks for none, for the reader alone."""
 
@@ -46,7 +52,33 @@ def evidence(
         ],
         "counting": [_counting(one.slide_id, one.stop) for s in specimens for one in s.slides if one.stop],
         "fuzzy": assess(specimens[0]) if specimens else {},
+        **_by_persons(tally, specimens),
         "use": "research use only, not for diagnostic procedures",
+    }
+
+
+def _by_persons(tally: Tally, specimens: Sequence[SpecimenTally]) -> dict[str, Any]:
+    """Return what persons' words are worth in the counts, and what is still told by the model's calls."""
+    judged = [one for one in specimens if one.judged]
+    if not judged:
+        return {}
+    return {
+        "persons": {
+            "specimens": [_judged(one, tally) for one in judged],
+            "by_the_calls": list(BY_THE_CALLS),
+            "meaning": MEANING,
+        }
+    }
+
+
+def _judged(tally: SpecimenTally, whole: Tally) -> dict[str, Any]:
+    cells = sum(n for given in tally.judged.values() for n in given.values())
+    confirmed = sum(given.get(call, 0) for call, given in tally.judged.items())
+    return {
+        "specimen": tally.specimen.value,
+        "cells": cells,
+        "changed": cells - confirmed,
+        "corrected_shares": None if whole.confusion is None else use_of(tally, whole.confusion).value,
     }
 
 
