@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from db.cases import Case, CaseSlide
+from db.records import Specimen
 from worker.outputs.report import words
 from worker.outputs.report.content import Correction, Fact, FuzzyView
 
@@ -34,7 +35,7 @@ def corrections(case: Case) -> tuple[Correction, ...]:
     return tuple(
         Correction(
             name=words.title(words.plural(one["cell_class"])),
-            specimen=one["specimen"],
+            specimen=words.specimen(one["specimen"]),
             counted=words.percent(one["counted"]["value"]),
             counted_interval=_span(one["counted"]),
             corrected=words.percent(one["corrected"]["value"]),
@@ -61,7 +62,7 @@ def certainty(case: Case) -> tuple[Fact, ...]:
     for one in case.evidence.get("specimens", ()):
         for area in one.get("between_areas", ()):
             if area["cell_class"] in judged and area.get("p") is not None and area["p"] < 0.05:
-                name = f"{words.title(words.plural(area['cell_class']))} in {one['specimen']}"
+                name = f"{words.title(words.plural(area['cell_class']))} in {words.specimen(one['specimen'])}"
                 note = f"some areas hold more of them than chance explains ({words.p_value(area['p'])})"
                 made.append(Fact(name=name, value="unevenly spread", note=note))
     return tuple(made)
@@ -123,7 +124,7 @@ def slide_facts(slide: CaseSlide) -> tuple[Fact, ...]:
     area = sum(one.mm2 for one in slide.areas)
     made = [
         Fact(name="File", value=PurePosixPath(slide.obj.key).name),
-        Fact(name="Specimen", value=slide.specimen),
+        Fact(name="Specimen", value="not stated" if slide.specimen == Specimen.UNKNOWN else slide.specimen),
         Fact(name="Cells found", value=words.count(slide.cells or 0)),
         Fact(name="Area counted", value=f"{area:.3g} mm²", note=_counted_share(slide)),
         *([Fact(name="Left out", value=left_out)] if (left_out := _left_out(slide)) else []),

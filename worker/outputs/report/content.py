@@ -42,7 +42,7 @@ class Criterion:
 
     name: str  # of the cells
     disease: str
-    specimen: str
+    specimen: str  # as it stands after "in"
     counted: str  # so many of so many
     share: str
     interval: str  # with the abstained cells on either side
@@ -81,7 +81,7 @@ class Group:
 class Differential:
     """The counted cells of one kind of specimen."""
 
-    specimen: str
+    specimen: str  # as it stands after "of"
     cells: str
     least: str
     axis: str
@@ -147,7 +147,7 @@ class Comparison:
     """A class on each slide of a specimen."""
 
     name: str
-    specimen: str
+    specimen: str  # as it stands after "of"
     colour: str
     shares: tuple[SlideShare, ...]
     note: str  # whether they differ more than chance
@@ -158,7 +158,7 @@ class Correction:
     """A counted share beside the one corrected for the model's confusions."""
 
     name: str
-    specimen: str
+    specimen: str  # as it stands after "in"
     counted: str
     counted_interval: str
     corrected: str

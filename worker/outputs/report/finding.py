@@ -133,7 +133,7 @@ def _criterion(
     return Criterion(
         name=name,
         disease=stored["disease"],
-        specimen=stored["specimen"],
+        specimen=words.specimen(stored["specimen"]),
         counted=f"{words.count(stored['positive'])} of {words.count(specimen['cells'])}",
         share=words.percent(share.value),
         interval=words.span(share.low, share.high),

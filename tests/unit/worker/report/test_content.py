@@ -144,6 +144,27 @@ def test_an_unstated_specimen_is_why_nothing_is_decided() -> None:
     assert page.plain == ("The specimen is not stated, and no rule holds for an unknown one.",)
 
 
+@pytest.mark.parametrize(
+    ("specimen", "of", "within", "on_slide"),
+    [
+        (Specimen.MARROW, "the marrow", "marrow", "marrow"),
+        (Specimen.UNKNOWN, "a specimen that is not stated", "a specimen that is not stated", "not stated"),
+    ],
+)
+def test_a_specimen_is_named_in_words_wherever_it_stands(
+    specimen: Specimen, of: str, within: str, on_slide: str
+) -> None:
+    share = {"value": 0.5, "ci_low": 0.4, "ci_high": 0.6}
+    corrected = {"cell_class": "lymphoblast", "specimen": specimen.value, "counted": share, "corrected": share}
+    judged = {**case().evidence["criteria"][0], "specimen": specimen.value}
+    more = {"specimen": MORE["specimen"], "corrected_shares": [corrected], "criteria": [judged]}
+    page = content(with_evidence(case(specimen=specimen), **more))
+    assert {one.specimen for one in page.differentials} | {one.specimen for one in page.comparisons} == {of}
+    assert {one.specimen for one in page.criteria} | {one.specimen for one in page.corrections} == {within}
+    assert [one.name for one in page.certainty if one.value == "unevenly spread"] == [f"Lymphoblasts in {within}"]
+    assert [fact.value for one in page.slides for fact in one.facts if fact.name == "Specimen"] == [on_slide, on_slide]
+
+
 FIRST_KEYS = {"rule", "finding_so_far", "slides", "criteria", "lineage", "clonality", "classifier_errors"}
 FIRST_OF_SPECIMEN = {"specimen", "cells", "min_cells", "abstained", "counts", "slides_done"}
 
