@@ -1,4 +1,4 @@
-"""What a finding rests on besides its counts: corrections, fuzzy rules, versions, and the limits of all of it."""
+"""What a finding rests on besides its counts: corrections, versions, and the limits of all of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 from db.cases import Case, CaseSlide
 from db.records import Specimen
 from worker.outputs.report import words
-from worker.outputs.report.content import Correction, Fact, FuzzyView
+from worker.outputs.report.content import Correction, Fact
 
 _RULE_LIMITS = (
     "Intervals take the called cells for a random sample of the smear, and the calls for right, unless said otherwise.",
     "Morphology alone establishes neither lineage nor clonality.",
     "No share here replaces immunophenotyping, genetics or the clinical criteria.",
 )
-_SHOWN_RULES = 6
 _LEFT_OUT = {
     "glass": "glass",
     "ink": "pen",
@@ -66,12 +65,6 @@ def certainty(case: Case) -> tuple[Fact, ...]:
                 note = f"some areas hold more of them than chance explains ({words.p_value(area['p'])})"
                 made.append(Fact(name=name, value="unevenly spread", note=note))
     return tuple(made)
-
-
-def fuzzy(case: Case) -> tuple[FuzzyView, ...]:
-    """Return what the fuzzy systems make of the cells, the rules that fired the strongest first."""
-    held: Mapping[str, Any] = case.evidence.get("fuzzy") or {}
-    return tuple(_fuzzy(disease, one) for disease, one in sorted(held.items()))
 
 
 def provenance(case: Case, named: int) -> tuple[Fact, ...]:
@@ -157,21 +150,3 @@ def _cells(number: int) -> str:
 
 def _span(stored: Mapping[str, Any]) -> str:
     return words.span(stored["ci_low"], stored["ci_high"])
-
-
-def _fuzzy(disease: str, stored: Mapping[str, Any]) -> FuzzyView:
-    fired = sorted(stored.get("rules", ()), key=lambda one: -float(one["strength"]))
-    return FuzzyView(
-        disease=disease,
-        system=stored.get("system", ""),
-        score=f"{stored['score']:.2f}" if stored.get("score") is not None else "\u2013",
-        inputs=tuple(Fact(name=name.replace("_", " "), value=_number(of)) for name, of in stored["inputs"].items()),
-        rules=tuple(
-            Fact(name=f"{one['strength']:.2f}", value=one["rule"], note=one.get("why", ""))
-            for one in fired[:_SHOWN_RULES]
-        ),
-    )
-
-
-def _number(value: float | None) -> str:
-    return "\u2013" if value is None else f"{value:.3g}"

@@ -166,13 +166,24 @@ class Correction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FuzzyInput:
+    """What a fuzzy system is told, and which of its words hold of it."""
+
+    name: str
+    value: str  # with its unit
+    holds: str  # in part, where two words do
+    limits: str  # up to where, and from where, they hold wholly
+
+
+@dataclass(frozen=True, kw_only=True)
 class FuzzyView:
     """What a fuzzy system makes of a disease."""
 
     disease: str
     system: str
     score: str
-    inputs: tuple[Fact, ...]
+    meaning: str  # of the score; empty where the system is not known
+    inputs: tuple[FuzzyInput, ...]
     rules: tuple[Fact, ...]  # that fired, the strongest first
 
 
@@ -187,6 +198,7 @@ class Content:
     headline: str
     plain: tuple[str, ...]  # the reason in plain words
     reason: str  # in the rule's own
+    reading: str  # what its words mean
     next_step: str
     key_facts: tuple[Fact, ...]
     open_slides: tuple[Open, ...]
@@ -196,6 +208,8 @@ class Content:
     slides: tuple[SlideCard, ...]
     more_slides: str
     comparisons: tuple[Comparison, ...]
+    stops: tuple[Fact, ...]  # where counting ended, and why
+    stops_lead: str
     corrections: tuple[Correction, ...]
     correction_note: str
     certainty: tuple[Fact, ...]

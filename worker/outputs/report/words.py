@@ -10,6 +10,8 @@ from worker.counting.differential import LINEAGES as LINES
 
 NOTICE = "Research use only, not for diagnostic procedures"
 
+NOTHING = "\u2013"
+"""Stands where a number is not known."""
 TO = "\u2060\u2013\u2060"
 """A dash between two numbers, at which no line breaks."""
 SINGULAR: Mapping[CellClass, str] = {
