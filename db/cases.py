@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, column, select, table
 
-from db import reports
+from db import absence, reports
 from db.cell_tables import area, cell, outline
 from db.correction_tables import corrected_cell
 from db.errors import NotAllowedError, NotFoundError
@@ -100,9 +100,11 @@ def case_of(conn: Connection, patient: str, lab: str | None = None) -> Case:
     """
     found = reports.patients(conn, patient=patient, lab=lab)
     if not found:
-        raise NotFoundError(f"no finding for a patient {patient!r}{f' of lab {lab!r}' if lab else ''}: see patients")
+        missing = absence.unknown(conn, lab=lab, patient=patient)
+        raise NotFoundError(missing or f"no finding for patient {patient!r} yet: see `marrowline slides`")
     if len(found) > 1:
-        raise NotAllowedError(f"{len(found)} labs know a patient {patient!r}: name the lab with --lab")
+        codes = ", ".join(one.lab for one in found)
+        raise NotAllowedError(f"{len(found)} labs know a patient {patient!r}, {codes}: name the lab with --lab")
     (report,) = found
     (model,) = (one for one in reports.model_versions(conn) if one.model_version == report.model_version)
     slides = reports.slides(conn, lab=report.lab, patient=report.patient)

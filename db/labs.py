@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from db import patients
+from db import absence, patients
 from db.errors import NotFoundError
 from db.records import Decide, Specimen
 from db.tables import lab, patient
@@ -54,7 +54,7 @@ def change_rule(conn: Connection, code: str, rule: str, decide: Decide) -> None:
     # Locked as for a deletion: whoever is inserting a patient of the lab has ended then, and the next one waits.
     lab_id = conn.execute(select(lab.c.id).where(lab.c.code == code).with_for_update()).scalar_one_or_none()
     if lab_id is None:
-        raise NotFoundError(f"no lab {code}")
+        raise NotFoundError(absence.unknown(conn, lab=code) or f"no lab {code}")
     conn.execute(update(lab).where(lab.c.id == lab_id).values(rule=rule))
     members = conn.execute(select(patient.c.id).where(patient.c.lab_id == lab_id)).scalars().all()
     patients.recompute_all(conn, members, decide)

@@ -141,9 +141,13 @@ def _too_few(specimens: Sequence[SpecimenTally], rule: RuleSet) -> str:
     if not specimens:
         return "no slide has been read to its end"
     return "; ".join(
-        f"{counted(s)} cells counted in {s.specimen} specimen, the rule needs {rule.min_cells[s.specimen]}"
+        f"{counted(s)} cells counted in {_smeared(s.specimen)}, the rule needs {rule.min_cells[s.specimen]}"
         for s in specimens
     )
+
+
+def _smeared(specimen: Specimen) -> str:
+    return "a specimen that is not stated" if specimen is Specimen.UNKNOWN else f"{specimen} specimen"
 
 
 def _not_judged(judged: list[Judged], rule: RuleSet) -> str:

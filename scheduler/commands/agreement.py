@@ -13,6 +13,7 @@ from db import agreement as views
 from db.agreement import AgreementReport, ConfusionReport
 from db.session import transaction
 from scheduler.commands import screen
+from scheduler.commands.empty import why_empty
 from scheduler.commands.screen import Json
 from scheduler.commands.tables import Lab
 from scheduler.embedded.resolve import resolve
@@ -30,8 +31,9 @@ def agreement(
     with engine_of(resolve()) as engine, transaction(engine) as conn:
         rows = views.agreement(conn, lab=lab, made_by=by)
         pairs = views.confusions(conn, lab=lab, made_by=by)
+        nothing = why_empty(conn, rows, _nobody(by), lab=lab)
     if as_json:
-        screen.print_json({"agreement": rows, "confusions": pairs})
+        screen.print_listed({"agreement": rows, "confusions": pairs}, nothing)
         return
     for (of_lab, model), group in groupby(rows, key=lambda row: (row.lab, row.model_version)):
         screen.say(Text(f"{of_lab}, model {model}", style="bold"))
@@ -39,9 +41,14 @@ def agreement(
         _show_kappas(_distinct(members))
         _show_confusions([one for one in pairs if (one.lab, one.model_version) == (of_lab, model)], by)
         _warn(members)
-    if not rows:
-        screen.say("Nobody has judged a cell that was called: `marrowline corrections import`.")
+    if nothing:
+        screen.say(nothing)
     screen.close()
+
+
+def _nobody(by: str | None) -> str:
+    named = "" if by is None else f" under the name {by}"
+    return f"Nobody has judged a cell that was called{named}: `marrowline corrections import`."
 
 
 def _distinct(rows: Sequence[AgreementReport]) -> list[AgreementReport]:

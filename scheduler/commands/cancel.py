@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from db import reports, withdrawal
+from db import absence, reports, withdrawal
 from db.errors import NotFoundError
 from db.reports import SlideReport
 from db.session import transaction
@@ -60,5 +60,6 @@ def _of(conn: Connection, patient: str, lab: str | None) -> list[SlideReport]:
         raise BadRequestError(f"labs {', '.join(labs)} each have a patient {patient}: give --lab")
     chosen = [slide for slide in found if slide.object_state in _STAND and slide.run_id is not None]
     if not chosen:
-        raise NotFoundError(f"patient {patient} has no slide that could be cancelled: see `marrowline slides`")
+        known = f"patient {patient} has no slide that could be cancelled: see `marrowline slides`"
+        raise NotFoundError(absence.unknown(conn, lab=lab, patient=patient) or known)
     return chosen

@@ -16,6 +16,7 @@ from db.session import transaction
 from scheduler.cli import NOTICE
 from scheduler.commands import screen
 from scheduler.commands.bar import counting_bar
+from scheduler.commands.empty import why_empty
 from scheduler.commands.patient_table import show_patients
 from scheduler.commands.screen import Json
 from scheduler.commands.tables import Lab, Limit, Offset
@@ -86,11 +87,12 @@ def list_(
         found: list[Any] = (
             agreement.disputed(conn, **page) if disputed else agreement.corrections(conn, made_by=by, **page)
         )
+        nothing = why_empty(conn, found, _nothing_said(by, disputed), lab=lab, patient=patient, offset=offset)
     if as_json:
-        screen.print_json(found)
+        screen.print_listed(found, nothing)
         return
-    if not found:
-        screen.say("No cells are disputed." if disputed else "No corrections yet.")
+    if nothing:
+        screen.say(nothing)
     elif disputed:
         _show_disputed(found)
     else:
@@ -123,6 +125,12 @@ def export(
     if made.disputed or made.damaged:
         screen.say(f"Left out: {made.disputed:,} disputed, {made.damaged:,} whose pixels cannot be read any more.")
     screen.close()
+
+
+def _nothing_said(by: str | None, disputed: bool) -> str:
+    if disputed:
+        return "No cells are disputed."
+    return "No corrections yet." if by is None else f"No corrections by {by}."
 
 
 def _name(by: str) -> str:

@@ -17,12 +17,13 @@ _STYLES = {
 }
 _SHARES = {"lymphoblast": "lymphoblasts", "plasma_cell": "plasma cells"}
 _NAME_WIDTH = 22
+NO_PATIENTS = "No patients yet."
 
 
 def show_patients(reports: Sequence[PatientReport]) -> None:
     """Print findings with shares and intervals, then each finding's reason."""
     if not reports:
-        screen.say("No patients yet.")
+        screen.say(NO_PATIENTS)
         return
     many_labs = len({report.lab for report in reports}) > 1
     made = screen.table("patient", "finding", "cells", *_SHARES.values(), "slides", right=("cells", "slides"))

@@ -50,6 +50,13 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, default=_plain, ensure_ascii=False, indent=1) + "\n")
 
 
+def print_listed(rows: Any, nothing: str) -> None:
+    """Print rows as JSON; why there are none goes to stderr, as a list says nothing of it."""
+    print_json(rows)
+    if nothing:
+        hint(nothing)
+
+
 def table(*columns: str, right: Iterable[str] = (), wrap: Iterable[str] = ()) -> Table:
     """Return an empty table; a column is cut short rather than wrapped unless it is named in `wrap`."""
     made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))

@@ -16,6 +16,7 @@ from db.session import transaction
 from db.tallies import WITHDRAWN
 from scheduler.cli import NOTICE
 from scheduler.commands import screen
+from scheduler.commands.empty import why_empty
 from scheduler.commands.screen import Json
 from scheduler.commands.tables import Lab, Limit, Offset
 from scheduler.embedded import stack as embedded
@@ -64,12 +65,13 @@ def list_(lab: Lab = None, limit: Limit = 200, offset: Offset = 0, as_json: Json
     """Show every slide in quarantine with its cause and its remedy."""
     with engine_of(resolve()) as engine, transaction(engine) as conn:
         found = reports.quarantined(conn, lab=lab, limit=limit, offset=offset)
+        nothing = why_empty(conn, found, "Nothing is in quarantine.", lab=lab, offset=offset)
     if as_json:
-        screen.print_json(found)
+        screen.print_listed(found, nothing)
         return
     for slide in found:
         show_trouble(f"{slide.slide_id}  {slide.key}", slide.error_code, slide.reason, slide.remedy)
-    screen.say("`marrowline quarantine release ID` reads a slide again." if found else "Nothing is in quarantine.")
+    screen.say(nothing or "`marrowline quarantine release ID` reads a slide again.")
     screen.close()
 
 

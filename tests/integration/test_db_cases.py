@@ -30,7 +30,7 @@ def test_a_case_holds_the_finding_its_evidence_and_every_slide(lab: Engine) -> N
 
 
 def test_who_is_not_known_or_known_twice_is_said(lab: Engine) -> None:
-    with transaction(lab) as conn, pytest.raises(NotFoundError, match="no finding for a patient 'nobody'"):
+    with transaction(lab) as conn, pytest.raises(NotFoundError, match="no patient 'nobody'"):
         case_of(conn, "nobody")
     read(lab, add_slide(lab), ["lymphoblast"])
     add_slide(lab, lab="other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from db.cases import Case
 from tests.support.browser import chromium
 from tests.support.cases import MM_LIKE, NORMAL, case, with_evidence
 from tests.support.report_pages import report_page
+from worker.outputs.report import words
 from worker.outputs.report.html import rendered
 
 LONG = "a-pseudonym-without-any-place-to-break-it-" * 3
@@ -113,6 +115,42 @@ def test_no_part_of_it_runs_off_the_screen(browser: Browser, pages: dict[str, Pa
     )
     assert off == []
     page.close()
+
+
+BROKEN = """
+() => {
+  const found = [];
+  for (const caption of document.querySelectorAll('figcaption')) {
+    const texts = document.createTreeWalker(caption, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      for (const word of texts.currentNode.textContent.matchAll(/[^ ]+/g)) {
+        const range = document.createRange();
+        range.setStart(texts.currentNode, word.index);
+        range.setEnd(texts.currentNode, word.index + word[0].length);
+        if (range.getClientRects().length > 1) found.push(word[0]);
+      }
+    }
+  }
+  return found;
+}
+"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_word_of_a_caption_is_broken(browser: Browser, tmp_path: Path, width: int) -> None:
+    page = report_page(case())
+    cells = tuple(
+        replace(page.gallery[0].cells[0], called=said)
+        for name in words.SINGULAR.values()
+        for said in (f"{name}?", f"corrected, was {name}")
+    )
+    groups = tuple(replace(one, cells=cells) for one in page.gallery)
+    path = tmp_path / "page.html"
+    path.write_text(rendered(replace(page, gallery=groups)), encoding="utf-8")
+    shown = opened(browser, path, width)
+    assert shown.locator("figcaption").count() > len(cells)
+    assert shown.evaluate(BROKEN) == []
+    shown.close()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import tracemalloc
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scheduler.corrections import features as reading
@@ -68,6 +70,62 @@ def test_what_is_no_geojson_is_refused_by_the_number_of_its_feature(tmp_path: Pa
     path = tmp_path / "a.geojson"
     path.write_bytes(text)
     with pytest.raises(BadRequestError, match=named):
+        list(features(path))
+
+
+def refusal(path: Path, chunk: int) -> str:
+    """Return why a file is refused that is read in pieces of so many bytes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_CHUNK", chunk)
+        with pytest.raises(BadRequestError) as refused:
+            list(features(path))
+    return str(refused.value)
+
+
+SOUND = json.dumps(CELL | {"id": "Zelle Ä 🧫"}, ensure_ascii=False)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=st.integers(0, 30),
+    after=st.integers(0, 30),
+    chunk=st.integers(1, 200),
+    damage=st.sampled_from([("{,", 1), ('{"a" 1}', 5), ("3 4", 0), ("\\", 0), ('{"a": "\n"}', 7), ('"Feature"', 0)]),
+    mark=st.sampled_from([b"", BOM_UTF8]),
+    packed=st.booleans(),
+)
+def test_damage_is_found_by_the_bytes_before_it_wherever_the_file_is_cut(
+    tmp_path: Path, before: int, after: int, chunk: int, damage: tuple[str, int], mark: bytes, packed: bool
+) -> None:
+    wrong, at = damage
+    sound = "".join(f"{SOUND},\r\n" for _ in range(before))
+    text = mark + f"[{sound}{wrong}, {', '.join([SOUND] * after)} ]".encode()
+    path = tmp_path / "a.geojson"
+    path.write_bytes(gzip.compress(text) if packed else text)
+    expected = len(mark) + 1 + len(sound.encode()) + at
+    said = re.search(r"feature (\d+): .* after ([\d,]+) bytes? of (the file|what it unpacks to)", refusal(path, chunk))
+    assert said is not None
+    assert (int(said[1]), int(said[2].replace(",", ""))) == (before + 1, expected)
+    assert said[3] == ("what it unpacks to" if packed else "the file")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=st.integers(0, 30), chunk=st.integers(1, 200), cut=st.sampled_from([b"\xff", b"\xc3("]))
+def test_a_byte_that_is_no_letter_is_found_likewise(tmp_path: Path, before: int, chunk: int, cut: bytes) -> None:
+    sound = f"[{''.join(f'{SOUND},' for _ in range(before))}".encode() + b'{"a": "'
+    path = tmp_path / "a.geojson"
+    path.write_bytes(sound + cut + b'"}]')
+    said = refusal(path, chunk)
+    assert f"feature {before + 1}: no GeoJSON (no UTF-8: invalid" in said
+    assert f"after {len(sound):,} bytes of the file)" in said
+
+
+def test_damage_is_told_without_reading_what_lies_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_LONGEST", 1000)
+    monkeypatch.setattr(reading, "_CHUNK", 100)
+    path = tmp_path / "a.geojson"
+    path.write_text(f'[{{"a" 1}}, {json.dumps([CELL] * 100)}]')
+    with pytest.raises(BadRequestError, match="Expecting ':' delimiter, after 6 bytes of the file"):
         list(features(path))
 
 

@@ -109,6 +109,16 @@ def test_an_unknown_specimen_yields_no_disease() -> None:
     assert "specimen is not stated" in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("specimen", "where"),
+    [(Specimen.BLOOD, "in blood specimen, "), (Specimen.UNKNOWN, "in a specimen that is not stated, ")],
+)
+def test_too_few_cells_are_told_with_what_they_were_counted_in(specimen: Specimen, where: str) -> None:
+    verdict = decide(tally_of({NEUTROPHIL: 3}, specimen=specimen))
+    assert verdict.finding is Finding.INSUFFICIENT
+    assert f"3 cells counted {where}" in verdict.reason
+
+
 def test_blood_has_no_myeloma_rule_and_says_so() -> None:
     verdict = decide(tally_of({PLASMA: 100, NEUTROPHIL: 100}, specimen=Specimen.BLOOD))
     assert verdict.finding is Finding.NO_EVIDENCE

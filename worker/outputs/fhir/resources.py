@@ -7,13 +7,14 @@ from importlib.metadata import version
 from db.cases import Case, CaseSlide
 from worker.outputs.fhir.elements import Json, given, instant, urn
 from worker.outputs.panel import NOTICE
+from worker.outputs.report.words import UNSTATED
 
 _WORDS = {"marrow": "bone marrow smear", "blood": "blood smear"}
 
 
 def specimen_words(specimen: str) -> str:
     """Return what a specimen is, for people."""
-    return _WORDS.get(specimen, "smear of a specimen that is not stated")
+    return _WORDS.get(specimen, f"smear of {UNSTATED}")
 
 
 def patient_urn(case: Case) -> str:

@@ -1,4 +1,4 @@
-"""What a finding rests on besides its counts: corrections, fuzzy rules, versions, and the limits of all of it."""
+"""What a finding rests on besides its counts: corrections, versions, and the limits of all of it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from db.cases import Case, CaseSlide
+from db.records import Specimen
 from worker.outputs.report import words
-from worker.outputs.report.content import Correction, Fact, FuzzyView
+from worker.outputs.report.content import Correction, Fact
 
 _RULE_LIMITS = (
     "Intervals take the called cells for a random sample of the smear, and the calls for right, unless said otherwise.",
     "Morphology alone establishes neither lineage nor clonality.",
     "No share here replaces immunophenotyping, genetics or the clinical criteria.",
 )
-_SHOWN_RULES = 6
 _LEFT_OUT = {
     "glass": "glass",
     "ink": "pen",
@@ -34,7 +34,7 @@ def corrections(case: Case) -> tuple[Correction, ...]:
     return tuple(
         Correction(
             name=words.title(words.plural(one["cell_class"])),
-            specimen=one["specimen"],
+            specimen=words.specimen(one["specimen"]),
             counted=words.percent(one["counted"]["value"]),
             counted_interval=_span(one["counted"]),
             corrected=words.percent(one["corrected"]["value"]),
@@ -61,16 +61,10 @@ def certainty(case: Case) -> tuple[Fact, ...]:
     for one in case.evidence.get("specimens", ()):
         for area in one.get("between_areas", ()):
             if area["cell_class"] in judged and area.get("p") is not None and area["p"] < 0.05:
-                name = f"{words.title(words.plural(area['cell_class']))} in {one['specimen']}"
+                name = f"{words.title(words.plural(area['cell_class']))} in {words.specimen(one['specimen'])}"
                 note = f"some areas hold more of them than chance explains ({words.p_value(area['p'])})"
                 made.append(Fact(name=name, value="unevenly spread", note=note))
     return tuple(made)
-
-
-def fuzzy(case: Case) -> tuple[FuzzyView, ...]:
-    """Return what the fuzzy systems make of the cells, the rules that fired the strongest first."""
-    held: Mapping[str, Any] = case.evidence.get("fuzzy") or {}
-    return tuple(_fuzzy(disease, one) for disease, one in sorted(held.items()))
 
 
 def provenance(case: Case, named: int) -> tuple[Fact, ...]:
@@ -123,7 +117,7 @@ def slide_facts(slide: CaseSlide) -> tuple[Fact, ...]:
     area = sum(one.mm2 for one in slide.areas)
     made = [
         Fact(name="File", value=PurePosixPath(slide.obj.key).name),
-        Fact(name="Specimen", value=slide.specimen),
+        Fact(name="Specimen", value="not stated" if slide.specimen == Specimen.UNKNOWN else slide.specimen),
         Fact(name="Cells found", value=words.count(slide.cells or 0)),
         Fact(name="Area counted", value=f"{area:.3g} mm²", note=_counted_share(slide)),
         *([Fact(name="Left out", value=left_out)] if (left_out := _left_out(slide)) else []),
@@ -156,21 +150,3 @@ def _cells(number: int) -> str:
 
 def _span(stored: Mapping[str, Any]) -> str:
     return words.span(stored["ci_low"], stored["ci_high"])
-
-
-def _fuzzy(disease: str, stored: Mapping[str, Any]) -> FuzzyView:
-    fired = sorted(stored.get("rules", ()), key=lambda one: -float(one["strength"]))
-    return FuzzyView(
-        disease=disease,
-        system=stored.get("system", ""),
-        score=f"{stored['score']:.2f}" if stored.get("score") is not None else "\u2013",
-        inputs=tuple(Fact(name=name.replace("_", " "), value=_number(of)) for name, of in stored["inputs"].items()),
-        rules=tuple(
-            Fact(name=f"{one['strength']:.2f}", value=one["rule"], note=one.get("why", ""))
-            for one in fired[:_SHOWN_RULES]
-        ),
-    )
-
-
-def _number(value: float | None) -> str:
-    return "\u2013" if value is None else f"{value:.3g}"

@@ -42,7 +42,7 @@ class Criterion:
 
     name: str  # of the cells
     disease: str
-    specimen: str
+    specimen: str  # as it stands after "in"
     counted: str  # so many of so many
     share: str
     interval: str  # with the abstained cells on either side
@@ -81,7 +81,7 @@ class Group:
 class Differential:
     """The counted cells of one kind of specimen."""
 
-    specimen: str
+    specimen: str  # as it stands after "of"
     cells: str
     least: str
     axis: str
@@ -147,7 +147,7 @@ class Comparison:
     """A class on each slide of a specimen."""
 
     name: str
-    specimen: str
+    specimen: str  # as it stands after "of"
     colour: str
     shares: tuple[SlideShare, ...]
     note: str  # whether they differ more than chance
@@ -158,11 +158,21 @@ class Correction:
     """A counted share beside the one corrected for the model's confusions."""
 
     name: str
-    specimen: str
+    specimen: str  # as it stands after "in"
     counted: str
     counted_interval: str
     corrected: str
     corrected_interval: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuzzyInput:
+    """What a fuzzy system is told, and which of its words hold of it."""
+
+    name: str
+    value: str  # with its unit
+    holds: str  # in part, where two words do
+    limits: str  # up to where, and from where, they hold wholly
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +182,8 @@ class FuzzyView:
     disease: str
     system: str
     score: str
-    inputs: tuple[Fact, ...]
+    meaning: str  # of the score; empty where the system is not known
+    inputs: tuple[FuzzyInput, ...]
     rules: tuple[Fact, ...]  # that fired, the strongest first
 
 
@@ -187,6 +198,7 @@ class Content:
     headline: str
     plain: tuple[str, ...]  # the reason in plain words
     reason: str  # in the rule's own
+    reading: str  # what its words mean
     next_step: str
     key_facts: tuple[Fact, ...]
     open_slides: tuple[Open, ...]
@@ -196,6 +208,8 @@ class Content:
     slides: tuple[SlideCard, ...]
     more_slides: str
     comparisons: tuple[Comparison, ...]
+    stops: tuple[Fact, ...]  # where counting ended, and why
+    stops_lead: str
     corrections: tuple[Correction, ...]
     correction_note: str
     certainty: tuple[Fact, ...]

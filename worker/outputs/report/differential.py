@@ -74,7 +74,7 @@ def _differential(
         if rows
     ]
     return Differential(
-        specimen=specimen["specimen"],
+        specimen=words.the_specimen(specimen["specimen"]),
         cells=words.count(specimen["cells"]),
         least=words.count(specimen["min_cells"]),
         axis=words.threshold(axis),
@@ -145,7 +145,7 @@ def _comparison(
     axis = axis_for(shares, [threshold])
     return Comparison(
         name=words.title(words.plural(name)),
-        specimen=specimen["specimen"],
+        specimen=words.the_specimen(specimen["specimen"]),
         colour=colour,
         shares=tuple(
             SlideShare(

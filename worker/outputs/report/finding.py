@@ -8,11 +8,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from db.cases import Case
-from db.records import Finding
+from db.records import Finding, Specimen
 from worker.outputs.report import words
 from worker.outputs.report.content import Criterion, Fact, Interval, Open
 from worker.outputs.report.pictures import css_colour
 from worker.outputs.report.shares import axis_for, bar
+from worker.outputs.report.stops import stopped_early
 
 _TONES: Mapping[Finding, str] = {
     Finding.CONSISTENT_WITH_ALL: "disease",
@@ -40,7 +41,15 @@ _NEXT: Mapping[Finding, str] = {
     Finding.INSUFFICIENT: "Add smears of the same specimen, or scan a larger part of these.",
     Finding.INCOMPLETE: "The finding follows by itself when each slide below has been read or withdrawn.",
 }
+_STATE_IT = (
+    "The rule judges marrow and blood: have the laboratory state which of them was smeared, in the file beside the "
+    "slide or as the laboratory's default."
+)
 _NAMED = "shares and finding follow the person there, not the model"
+_ABSTAINED = (
+    "A cell is not called (the rule says: abstained) where the model is in doubt, or the cell is like none that it "
+    "knows. It counts among all cells and for no class; the intervals that decide hold whatever it is."
+)
 _SIDES = {
     "above": ("lies above", "reached"),
     "below": ("lies below", "not reached"),
@@ -65,7 +74,7 @@ def told(case: Case, found: Sequence[Criterion]) -> Told:
         tone=_TONES[finding],
         headline=_HEADLINES.get(finding) or _nothing_found(found),
         plain=(*_first_words(case, finding), *(_sentence(one) for one in found)),
-        next_step=" ".join(filter(None, [_more_cells(case), _NEXT[finding]])),
+        next_step=" ".join(filter(None, [_more_cells(case), _next(case, finding)])),
     )
 
 
@@ -87,24 +96,35 @@ def deciding(case: Case) -> tuple[str, ...]:
     return tuple(dict.fromkeys(judged or case.report.shares))
 
 
-def key_facts(case: Case, named: int) -> tuple[Fact, ...]:
-    """Return the figures that are looked for first; `named` is how many cells a person has named."""
+def reading(case: Case) -> str:
+    """Return for which disease each class is counted, and what it means that a model abstains, where either is told."""
+    judged = dict.fromkeys((one["cell_class"], one["disease"]) for one in case.evidence.get("criteria", ()))
+    positive = " and ".join(f"{words.plural(name)} for {disease}" for name, disease in judged)
+    sentences = [f"The cells that are looked for: {positive}."] if positive else []
+    return " ".join([*sentences, _ABSTAINED] if _abstained(case) else sentences)
+
+
+def key_facts(case: Case, found: Sequence[Criterion], named: int) -> tuple[Fact, ...]:
+    """Return the figures that are looked for first; `named` is how many cells a person has named.
+
+    A share that the rule judges has the interval that it was judged by, as everywhere on the page.
+    """
     report = case.report
     slides = report.slides_done + report.slides_open + report.slides_quarantined
+    main = next(iter(case.evidence.get("specimens", ())), None)
+    judged = {one.name: one.interval for one in found if main and one.specimen == words.specimen(main["specimen"])}
     shares = [
         Fact(
             name=words.title(words.plural(name)),
             value=words.percent(share.value),
-            note=f"{words.span(share.ci_low, share.ci_high)}{_against(share.threshold)}",
+            note=judged.get(words.plural(name), words.span(share.ci_low, share.ci_high)) + _against(share.threshold),
         )
         for name, share in report.shares.items()
         if share.value is not None
     ]
-    main = next(iter(case.evidence.get("specimens", ())), None)
-    note = f"{words.number_of(main['abstained'], 'cell')} not called" if main and main["abstained"] else ""
     return (
         *shares,
-        Fact(name="Cells counted", value=words.count(report.cells), note=note),
+        Fact(name="Cells counted", value=words.count(report.cells), note=_of_count(case)),
         *([Fact(name="Named by a person", value=words.number_of(named, "cell"), note=_NAMED)] if named else []),
         Fact(name="Slides read", value=f"{report.slides_done} of {slides}", note=_open_words(case)),
     )
@@ -133,7 +153,7 @@ def _criterion(
     return Criterion(
         name=name,
         disease=stored["disease"],
-        specimen=stored["specimen"],
+        specimen=words.specimen(stored["specimen"]),
         counted=f"{words.count(stored['positive'])} of {words.count(specimen['cells'])}",
         share=words.percent(share.value),
         interval=words.span(share.low, share.high),
@@ -193,6 +213,11 @@ def _nothing_found(found: Sequence[Criterion]) -> str:
     return f"No evidence of {' or '.join(sorted({one.disease for one in found})) or 'disease'} in the counted cells"
 
 
+def _next(case: Case, finding: Finding) -> str:
+    unstated = any(one["specimen"] == Specimen.UNKNOWN for one in case.evidence.get("specimens", ()))
+    return _STATE_IT if unstated and finding is Finding.INDETERMINATE else _NEXT[finding]
+
+
 def _more_cells(case: Case) -> str:
     more = case.evidence.get("more_cells")
     return f"Count about {words.count(more)} more cells." if more else ""
@@ -205,6 +230,20 @@ def _open_words(case: Case) -> str:
         f"{words.number_of(report.slides_quarantined, 'slide')} in quarantine" if report.slides_quarantined else "",
     ]
     return " and ".join(filter(None, parts))
+
+
+def _of_count(case: Case) -> str:
+    main = next(iter(case.evidence.get("specimens", ())), None)
+    early = stopped_early(case)
+    parts = (
+        f"{words.number_of(main['abstained'], 'cell')} not called" if main and main["abstained"] else "",
+        f"{words.number_of(early, 'slide')} stopped early" if early else "",
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _abstained(case: Case) -> bool:
+    return any(one["abstained"] for one in case.evidence.get("specimens", ()))
 
 
 def _against(threshold: float | None) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from db.cases import Case, CaseSlide
 from db.records import CellClass
-from worker.outputs.report import background, differential, finding, words
+from worker.outputs.report import background, differential, finding, stops, words
 from worker.outputs.report.content import CellGroup, CellPicture, Content, Fact, SlideCard
 from worker.outputs.report.differential import SeenSlide
+from worker.outputs.report.fuzzy import fuzzy
 from worker.outputs.report.pictures import BAR_UM, CELL_UM, OTHER_CELLS, Picture, css_colour
 from worker.outputs.report.sample import NOT_CALLED, Sampled, SeenRun
 
@@ -53,8 +54,9 @@ def content_of(
         headline=told.headline,
         plain=told.plain,
         reason=case.report.reason,
+        reading=finding.reading(case),
         next_step=told.next_step,
-        key_facts=finding.key_facts(case, named),
+        key_facts=finding.key_facts(case, criteria, named),
         open_slides=finding.open_slides(case),
         criteria=criteria,
         differentials=differential.differentials(case, classes),
@@ -62,10 +64,12 @@ def content_of(
         slides=tuple(_card(one) for one in looked[:MOST_PICTURED]),
         more_slides=f"{words.number_of(left, 'further slide')} without a picture here." if left > 0 else "",
         comparisons=differential.comparisons(case, slides, classes),
+        stops=stops.stops(case, {one.slide.slide_id: one.name for one in looked}),
+        stops_lead=stops.lead(case),
         corrections=background.corrections(case),
         correction_note=background.correction_note(case),
         certainty=background.certainty(case),
-        fuzzy=background.fuzzy(case),
+        fuzzy=fuzzy(case),
         provenance=background.provenance(case, named),
         files=background.files(case),
         limits=background.limits(case),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from db.records import NOT_COUNTED, CellClass
+from db.records import NOT_COUNTED, CellClass, Specimen
 from worker.counting.differential import LINEAGES as LINES
 
 NOTICE = "Research use only, not for diagnostic procedures"
 
+NOTHING = "\u2013"
+"""Stands where a number is not known."""
 TO = "\u2060\u2013\u2060"
 """A dash between two numbers, at which no line breaks."""
 SINGULAR: Mapping[CellClass, str] = {
@@ -37,7 +39,18 @@ LINEAGES: Mapping[str, tuple[CellClass, ...]] = {
 }
 """The counted classes by lineage, in the order of a differential."""
 ORDER: tuple[CellClass, ...] = (*(one for group in LINEAGES.values() for one in group), *sorted(NOT_COUNTED))
+UNSTATED = "a specimen that is not stated"
 DISEASES: Mapping[str, str] = {"ALL": "acute lymphoblastic leukaemia", "MM": "multiple myeloma"}
+
+
+def specimen(name: str) -> str:
+    """Return what was smeared, as it stands after "in": `marrow`, `a specimen that is not stated`."""
+    return UNSTATED if name == Specimen.UNKNOWN else name
+
+
+def the_specimen(name: str) -> str:
+    """Return what was smeared, as it stands after "of": `the marrow`, `a specimen that is not stated`."""
+    return UNSTATED if name == Specimen.UNKNOWN else f"the {name}"
 
 
 def plural(cell_class: str) -> str:

@@ -142,6 +142,74 @@ def test_a_model_that_calls_hardly_anything_is_said_before_the_intervals() -> No
 def test_an_unstated_specimen_is_why_nothing_is_decided() -> None:
     page = content(case(specimen=Specimen.UNKNOWN))
     assert page.plain == ("The specimen is not stated, and no rule holds for an unknown one.",)
+    assert "state which of them was smeared" in page.next_step
+    assert "state which" not in content(case({"lymphoblast": 130, "neutrophil": 530})).next_step
+
+
+def test_it_is_told_once_what_is_looked_for_and_what_a_cell_is_that_is_not_called() -> None:
+    page = content(case())
+    assert page.reading.startswith("The cells that are looked for: lymphoblasts for ALL and plasma cells for MM. ")
+    assert "(the rule says: abstained)" in page.reading
+    assert content(case(NORMAL, specimen=Specimen.BLOOD, abstained=0)).reading == (
+        "The cells that are looked for: lymphoblasts for ALL."
+    )
+
+
+def test_a_share_has_the_same_interval_wherever_it_stands() -> None:
+    page = content(case())
+    facts = {fact.name: fact.note for fact in page.key_facts}
+    (blasts, plasma) = page.criteria
+    assert facts["Lymphoblasts"] == f"{blasts.interval}, threshold {blasts.threshold}"
+    assert facts["Plasma cells"] == f"{plasma.interval}, threshold {plasma.threshold}"
+
+
+def stop(slide_id: int, **more: Any) -> dict[str, Any]:
+    """Return evidence of a slide that was read to its end by a rule with looks."""
+    read = {"look": None, "cells": 171, "batches_read": 40, "error_share": 0.9, "reason": "read to its end: no look"}
+    return {"slide_id": slide_id, "rule": case().report.rule, **read, **more}
+
+
+def test_where_counting_stopped_and_why_is_told_of_each_slide() -> None:
+    reason = "clear of every threshold at the look at 500 cells: lymphoblasts 290 of 512 cells in marrow"
+    early = stop(1, look=500, cells=512, batches_read=1, rule="rule-of-before", reason=reason)
+    page = content(with_evidence(case(), counting=[early, stop(2)]))
+    first, second = page.stops
+    assert (first.name, first.value) == ("Slide 1", "stopped at 512 counted cells")
+    assert first.note == (
+        "After 1 of 1 parts, taken in a random order: at the look at 500 cells every interval was clear of its "
+        "threshold, by the looks of rule-of-before, which held then. Lymphoblasts 290 of 512 cells in marrow."
+    )
+    assert second.value == "read to its end: 171 counted cells"
+    assert second.note == "No look was clear of every threshold."
+    counted = next(fact for fact in page.key_facts if fact.name == "Cells counted")
+    assert counted.note == "4 cells not called, 1 slide stopped early"
+
+
+def test_nothing_is_told_of_looks_that_no_rule_took() -> None:
+    page = content(case())
+    assert (page.stops, page.stops_lead) == ((), "")
+    assert "stopped" not in " ".join(fact.note for fact in page.key_facts)
+
+
+@pytest.mark.parametrize(
+    ("specimen", "of", "within", "on_slide"),
+    [
+        (Specimen.MARROW, "the marrow", "marrow", "marrow"),
+        (Specimen.UNKNOWN, "a specimen that is not stated", "a specimen that is not stated", "not stated"),
+    ],
+)
+def test_a_specimen_is_named_in_words_wherever_it_stands(
+    specimen: Specimen, of: str, within: str, on_slide: str
+) -> None:
+    share = {"value": 0.5, "ci_low": 0.4, "ci_high": 0.6}
+    corrected = {"cell_class": "lymphoblast", "specimen": specimen.value, "counted": share, "corrected": share}
+    judged = {**case().evidence["criteria"][0], "specimen": specimen.value}
+    more = {"specimen": MORE["specimen"], "corrected_shares": [corrected], "criteria": [judged]}
+    page = content(with_evidence(case(specimen=specimen), **more))
+    assert {one.specimen for one in page.differentials} | {one.specimen for one in page.comparisons} == {of}
+    assert {one.specimen for one in page.criteria} | {one.specimen for one in page.corrections} == {within}
+    assert [one.name for one in page.certainty if one.value == "unevenly spread"] == [f"Lymphoblasts in {within}"]
+    assert [fact.value for one in page.slides for fact in one.facts if fact.name == "Specimen"] == [on_slide, on_slide]
 
 
 FIRST_KEYS = {"rule", "finding_so_far", "slides", "criteria", "lineage", "clonality", "classifier_errors"}

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 
 from tests.support.cases import case, with_evidence
 from tests.support.report_pages import report_page
+from tests.unit.worker.report.test_content import MORE, stop
 from worker.outputs.report.html import rendered
 
 _VOID = {"meta", "img", "br", "path", "circle"}
@@ -49,6 +51,16 @@ def test_the_page_is_whole_and_carries_the_notice_above_and_below(page: str) -> 
     body = page[page.index("<body>") :]
     assert body.index("Research use only, not for diagnostic procedures") < body.index("Incomplete")
     assert body.rindex("Research use only, not for diagnostic procedures") > body.index("What this report cannot say")
+
+
+def test_the_page_says_where_counting_stopped_and_what_the_fuzzy_rules_were_told() -> None:
+    stopped = stop(1, look=500, cells=512, reason="clear: so many")
+    content = report_page(with_evidence(case(), **MORE, counting=[stopped]))
+    said = unescape(rendered(content))
+    told = [one.note for one in content.stops] + [one.name for view in content.fuzzy for one in view.inputs]
+    assert [text for text in (content.reading, content.stops_lead, *told) if text not in said] == []
+    assert said.count("Stopped at 512 counted cells") == 1
+    assert "Where counting stopped" not in rendered(report_page(case()))
 
 
 def test_the_page_needs_no_other_file_no_script_and_no_network(page: str) -> None:

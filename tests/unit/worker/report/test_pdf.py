@@ -11,12 +11,14 @@ from pypdf import PdfReader
 
 from tests.support.cases import AT, case, with_evidence
 from tests.support.report_pages import report_page
-from tests.unit.worker.report.test_content import MORE
+from tests.unit.worker.report.test_content import MORE, stop
 from tests.unit.worker.report.test_content import content as named_by_hand
 from worker.errors import BadRequestError
 from worker.outputs.report import pdf
 from worker.outputs.report.html import rendered
 from worker.outputs.report.pdf import typeset
+
+FULL = with_evidence(case(quarantined=1), **MORE, counting=[stop(1, look=500, cells=512, reason="clear: so many")])
 
 
 def words_of(document: bytes) -> str:
@@ -41,11 +43,11 @@ def alts_of(node: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def document() -> bytes:
-    return typeset(report_page(with_evidence(case(quarantined=1), **MORE)), at=AT)
+    return typeset(report_page(FULL), at=AT)
 
 
 def test_paper_says_what_the_page_says(document: bytes) -> None:
-    content = report_page(with_evidence(case(quarantined=1), **MORE))
+    content = report_page(FULL)
     said = words_of(document)
     rows = [row for one in content.differentials for group in one.groups for row in group.rows]
     expected = [
@@ -53,6 +55,7 @@ def test_paper_says_what_the_page_says(document: bytes) -> None:
         *content.plain,
         content.next_step,
         content.reason,
+        content.reading,
         *(f"{row.name}{row.count}{row.share}" for row in rows),
         *(one.remedy for one in content.open_slides),
         *(f"{one.share}" for one in content.criteria),
@@ -60,6 +63,8 @@ def test_paper_says_what_the_page_says(document: bytes) -> None:
         *(rule.value for one in content.fuzzy for rule in one.rules),
         *(fact.value for fact in (*content.provenance, *content.files, *content.of_model)),
         *content.limits,
+        *(text for fact in content.stops for text in (fact.name, fact.value[1:], fact.note)),
+        *(text for view in content.fuzzy for one in view.inputs for text in (one.name, one.value, one.holds)),
     ]
     assert [text for text in expected if squeezed(text) not in said] == []
 
@@ -82,7 +87,7 @@ def test_it_can_be_read_aloud_and_shows_every_picture(document: bytes) -> None:
     assert read.metadata is not None
     assert read.metadata.title == "Smear report: P-1"
     assert b"pdfuaid" in document
-    content = report_page(with_evidence(case(quarantined=1), **MORE))
+    content = report_page(FULL)
     shown = [cell.picture for group in content.gallery for cell in group.cells]
     shown += [one.picture for one in content.slides if one.picture]
     assert sorted(alts_of(read.root_object["/StructTreeRoot"])) == sorted(one.alt for one in shown)
