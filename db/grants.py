@@ -8,20 +8,26 @@ from sqlalchemy import Connection, text
 
 _ROLES = text(
     """
+    WITH held AS (
+      SELECT grantee, table_schema, table_name, privilege_type FROM information_schema.role_table_grants
+      UNION SELECT grantee, table_schema, table_name, privilege_type FROM information_schema.role_column_grants
+    )
     SELECT wanted.name AS role, wanted.purpose, role.oid IS NOT NULL AS present,
            coalesce((SELECT array_agg(member.rolname ORDER BY member.rolname)
                        FROM pg_auth_members AS link JOIN pg_roles AS member ON member.oid = link.member
                       WHERE link.roleid = role.oid), '{}') AS members,
            (SELECT count(DISTINCT (held.table_schema, held.table_name))
-              FROM information_schema.role_table_grants AS held
+              FROM held
              WHERE held.grantee = wanted.name AND held.privilege_type = 'SELECT') AS reads,
            (SELECT count(DISTINCT (held.table_schema, held.table_name))
-              FROM information_schema.role_table_grants AS held
+              FROM held
              WHERE held.grantee = wanted.name AND held.privilege_type <> 'SELECT') AS writes
       FROM (VALUES (1, 'marrowline_scheduler', 'registers slides, moves runs, stores verdicts'),
                    (2, 'marrowline_worker', 'claims runs, writes cells and verdicts'),
                    (3, 'marrowline_report', 'reads the report views, nothing else'),
-                   (4, 'marrowline_lab', 'reads the report views of its own labs')) AS wanted (place, name, purpose)
+                   (4, 'marrowline_lab', 'reads the report views of its own labs'),
+                   (5, 'marrowline_webhook', 'puts events into the inbox, nothing else'))
+           AS wanted (place, name, purpose)
       LEFT JOIN pg_roles AS role ON role.rolname = wanted.name
      ORDER BY wanted.place
     """

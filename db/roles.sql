@@ -7,12 +7,13 @@
 --                         patients whose report it is to write; deletes own batches only
 --   marrowline_report     reads schema report, nothing else
 --   marrowline_lab        reads schema report, nothing else, and there only rows of the labs whose roles it is in
+--   marrowline_webhook    puts events into event_inbox, nothing else; it cannot read which objects they are of
 
 DO $$
 DECLARE wanted text;
 BEGIN
   FOREACH wanted IN ARRAY
-    ARRAY['marrowline_scheduler', 'marrowline_worker', 'marrowline_report', 'marrowline_lab']
+    ARRAY['marrowline_scheduler', 'marrowline_worker', 'marrowline_report', 'marrowline_lab', 'marrowline_webhook']
   LOOP
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
       EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
@@ -27,10 +28,10 @@ EXCEPTION
 END $$;
 
 REVOKE ALL ON ALL TABLES IN SCHEMA public
-  FROM PUBLIC, marrowline_scheduler, marrowline_worker, marrowline_report, marrowline_lab;
+  FROM PUBLIC, marrowline_scheduler, marrowline_worker, marrowline_report, marrowline_lab, marrowline_webhook;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
 REVOKE ALL ON SCHEMA public FROM PUBLIC, marrowline_report, marrowline_lab;
-GRANT USAGE ON SCHEMA public TO marrowline_scheduler, marrowline_worker;
+GRANT USAGE ON SCHEMA public TO marrowline_scheduler, marrowline_worker, marrowline_webhook;
 GRANT ALL ON SCHEMA public TO CURRENT_USER;  -- after a restore the owner of the tables need not own the database
 
 -- Reading everything is the scheduler's business: it answers the command line.
@@ -57,6 +58,10 @@ GRANT INSERT ON verdict_history TO marrowline_worker;
 GRANT INSERT, UPDATE ON worker TO marrowline_worker;
 GRANT UPDATE (wanted, written, fence, tries, next_at, document, document_wanted, document_rev, key, rev, written_at,
   error_code) ON report_page TO marrowline_worker;
+
+-- An event that comes again later has its row looked at anew; to find that row takes no sight of bucket or key.
+GRANT INSERT (source, msg_id, bucket, key, event, version_id, sequencer), SELECT (id, source, msg_id, handled_at),
+  UPDATE (received_at, due_at, handled_at, outcome, tries) ON event_inbox TO marrowline_webhook;
 
 -- Readers read through views, and a view runs with the rights of whoever asks: so readers hold SELECT on the tables
 -- below the views, but may not name one, as schema public is closed to them.

@@ -1,7 +1,7 @@
 """Whether the part of this container works; exit code 0 or 1, for the image's HEALTHCHECK.
 
 A worker must have told the database within the last minute that it lives: a process that hangs does not. A scheduler
-must reach a database of this version's schema, and the broker.
+must reach a database of this version's schema, and the broker. A webhook must answer, and reach its inbox.
 """
 
 from __future__ import annotations
@@ -9,16 +9,21 @@ from __future__ import annotations
 import socket
 import sys
 from datetime import timedelta
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
+from db import inbox
 from db.config import DatabaseSettings
 from db.migrate import current_revision, head_revision
 from db.run_tables import worker
 from db.session import make_engine, transaction
+from scheduler.config import WebhookSettings
+from scheduler.events.webhook import HEALTH
 from worker.config import QueueSettings
 
 _SILENT = timedelta(seconds=60)
@@ -44,8 +49,25 @@ def scheduler_problem(engine: Engine, broker_url: str) -> str | None:
     return None
 
 
+def webhook_problem(engine: Engine, port: int) -> str | None:
+    """Return why no event can be taken, None when it can. Raises DBAPIError."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", HEALTH)
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        return f"nothing answers on port {port}: {type(error).__name__}"
+    finally:
+        connection.close()
+    if status != HTTPStatus.OK:
+        return f"what answers on port {port} is not the webhook: status {status}"
+    with transaction(engine) as conn:
+        inbox.is_full(conn, 0)
+    return None
+
+
 def main(part: str) -> int:
-    """Check `worker` or `scheduler`; say on stderr what is wrong."""
+    """Check `worker`, `scheduler` or `webhook`; say on stderr what is wrong."""
     try:
         url = DatabaseSettings().database_url
         if url is None:
@@ -63,6 +85,8 @@ def main(part: str) -> int:
 def _problem(part: str, engine: Engine) -> str | None:
     if part == "worker":
         return worker_problem(engine, socket.gethostname())
+    if part == "webhook":
+        return webhook_problem(engine, WebhookSettings().webhook_port)
     return scheduler_problem(engine, QueueSettings().broker_url.get_secret_value())
 
 

@@ -17,6 +17,7 @@ from db.errors import UnavailableError
 from db.session import is_passing, make_engine, transaction
 from scheduler.config import SchedulerSettings
 from scheduler.embedded import stack as embedded
+from scheduler.embedded.broker_login import client_at
 from scheduler.embedded.home import StackError
 from scheduler.embedded.resolve import Stack
 from scheduler.registration import check_settings
@@ -136,16 +137,8 @@ def look(stack: Stack) -> Load | None:
     )
 
 
-def redis_client(stack: Stack) -> redis.Redis:
-    """Return a client of the broker, at whichever address Celery reaches it."""
-    url = stack.broker_url
-    if url.startswith("redis+socket://"):
-        url = "unix://" + url.removeprefix("redis+socket://")
-    return redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
-
-
 def _messages(stack: Stack) -> int:
-    client = redis_client(stack)
+    client = client_at(stack.broker_url)
     try:
         return sum(int(client.llen(name)) for name in LISTS.values())
     finally:

@@ -16,10 +16,10 @@ from db.errors import UnavailableError
 from db.session import make_engine, transaction
 from scheduler.checks.result import Check, failed, ok, warning
 from scheduler.embedded import servers
+from scheduler.embedded.broker_login import client_at
 from scheduler.embedded.home import StackError
 from scheduler.embedded.orphans import living_supervisor
 from scheduler.embedded.resolve import Stack
-from scheduler.live import redis_client
 from worker.errors import MarrowlineError
 from worker.storage import open_store
 
@@ -53,7 +53,7 @@ def broker(stack: Stack) -> Check:
     """Check the broker: the wheel's program, or the one that was named."""
     if stack.own_redis and living_supervisor(stack.home) is None:
         return _program("redis", lambda: str(servers.redis_program()))
-    client = redis_client(stack)
+    client = client_at(stack.broker_url)
     try:
         facts = client.info()
     except redis.RedisError as error:

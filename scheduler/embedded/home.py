@@ -41,7 +41,7 @@ class Home:
 
     @property
     def redis(self) -> Path:
-        """The broker's append-only file."""
+        """The broker's append-only file, its users and their password."""
         return self.root / "redis"
 
     @property
@@ -76,7 +76,7 @@ class Home:
 
     @property
     def sockets(self) -> Path:
-        """The folder of the sockets; `create` recorded a short one where the home's own path is too long."""
+        """The folder of the sockets; `place_sockets` records a short one where the home's own path is too long."""
         record = self.run / "sockets"
         return Path(record.read_text(encoding="utf-8")) if record.is_file() else self.run
 
@@ -114,23 +114,26 @@ class Home:
                 self.run.chmod(0o711)
             if not self.exists:
                 write_whole(self.run / "id", uuid.uuid4().hex)
-            self._place_sockets()
         except OSError as error:
             raise StackError(
                 f"cannot write to {self.root}: {error.strerror}; set MARROWLINE_HOME to a writable folder"
             ) from error
 
-    def _place_sockets(self) -> None:
-        if not socket_path_fits(self.run):
-            recorded = self.sockets
-            if recorded == self.run or not _ours(recorded):
-                short = Path(tempfile.mkdtemp(prefix="marrowline-"))
-                if not socket_path_fits(short):
-                    short.rmdir()
-                    raise StackError(f"the path of {short} is too long for sockets; set TMPDIR to a short one")
-                short.chmod(0o711)
-                write_whole(self.run / "sockets", str(short))
-        self.postgres_socket.mkdir(exist_ok=True)
+    def place_sockets(self) -> None:
+        """Make the folder of the sockets, once per start; what a killed stack left is used again.
+
+        To be called under the lock, before a server starts: `clear_sockets` may take the folder away until then.
+        Raises StackError where no folder can be made whose path is short enough.
+        """
+        try:
+            if not socket_path_fits(self.run) and (self.sockets == self.run or not _ours(self.sockets)):
+                write_whole(self.run / "sockets", str(_short_folder()))
+            self.postgres_socket.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StackError(
+                f"no folder for sockets can be made ({error.strerror}: {error.filename}): "
+                "set TMPDIR to a writable folder with a short path"
+            ) from error
 
     def read_state(self) -> dict[str, Any] | None:
         """Return what the supervisor last wrote, or None when none runs or ran."""
@@ -143,15 +146,22 @@ class Home:
     def clear_run(self) -> None:
         """Remove what describes processes that are gone."""
         self.state_file.unlink(missing_ok=True)
-        self.redis_socket.unlink(missing_ok=True)
-        if self.postgres_socket.is_dir():
-            for left in self.postgres_socket.iterdir():
-                left.unlink(missing_ok=True)
-            self.postgres_socket.rmdir()
-        if self.sockets != self.run:
-            if _ours(self.sockets):
+        self.clear_sockets()
+
+    def clear_sockets(self) -> None:
+        """Remove the sockets, and the short folder that they may lie in; under the lock, when no server runs.
+
+        What lies there since in its stead, made by somebody else, is not touched.
+        """
+        if self.sockets == self.run or _ours(self.sockets):
+            self.redis_socket.unlink(missing_ok=True)
+            if self.postgres_socket.is_dir():
+                for left in self.postgres_socket.iterdir():
+                    left.unlink(missing_ok=True)
+                self.postgres_socket.rmdir()
+            if self.sockets != self.run:
                 self.sockets.rmdir()
-            (self.run / "sockets").unlink()
+        (self.run / "sockets").unlink(missing_ok=True)
 
 
 def home_at(path: Path) -> Home:
@@ -159,9 +169,14 @@ def home_at(path: Path) -> Home:
     return Home(root=path.expanduser().absolute())
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file so that a reader, or a crash, sees the old text or the new one."""
+def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
+    """Replace a file so that a reader, or a crash, sees the old text or the new one.
+
+    mode: who may read and write the new file, less what the process's umask takes away.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=mode, exist_ok=False)
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -179,14 +194,18 @@ def database_url(home: Home, *, database: str = DATABASE) -> str:
     return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(home.postgres_socket), safe='/')}"
 
 
-def broker_url(home: Home) -> str:
-    """Return the address of the embedded broker."""
-    return f"redis+socket://{quote(str(home.redis_socket), safe='/')}"
-
-
 def socket_path_fits(folder: Path) -> bool:
     """Tell whether the path of the longest socket in the folder is one that every system takes."""
     return len(os.fsencode(folder / "pg" / _POSTGRES_SOCKET)) <= SOCKET_PATH_BYTES
+
+
+def _short_folder() -> Path:
+    short = Path(tempfile.mkdtemp(prefix="marrowline-"))
+    if not socket_path_fits(short):
+        short.rmdir()
+        raise StackError(f"the path of {short} is too long for sockets; set TMPDIR to a short one")
+    short.chmod(0o711)
+    return short
 
 
 def _ours(folder: Path) -> bool:

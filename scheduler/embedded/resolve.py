@@ -8,7 +8,8 @@ from pathlib import Path
 
 from db.config import DatabaseSettings
 from scheduler.config import HomeSettings, SchedulerSettings, inherited_environment
-from scheduler.embedded.home import Home, broker_url, database_url, digest, home_at
+from scheduler.embedded.broker_login import broker_url
+from scheduler.embedded.home import Home, database_url, digest, home_at
 from scheduler.embedded.processes import STACK_VARIABLE
 from worker.config import QueueSettings, StoreSettings, WorkerSettings
 
@@ -24,14 +25,32 @@ class Stack:
     """A home with the servers that it uses."""
 
     home: Home
-    own_postgres: bool
-    own_redis: bool
+    given_database_url: str = field(repr=False)  # empty: our own
+    given_broker_url: str = field(repr=False)  # empty: our own
     own_bucket: bool
-    database_url: str = field(repr=False)
-    broker_url: str = field(repr=False)
     bucket: str
     bucket_name: str
     devices: tuple[str, ...]
+
+    @property
+    def own_postgres(self) -> bool:
+        """Whether the database is the home's."""
+        return not self.given_database_url
+
+    @property
+    def own_redis(self) -> bool:
+        """Whether the broker is the home's."""
+        return not self.given_broker_url
+
+    @property
+    def database_url(self) -> str:
+        """The database's address; that of our own follows where its sockets were placed at the last start."""
+        return self.given_database_url or database_url(self.home)
+
+    @property
+    def broker_url(self) -> str:
+        """The broker's address; that of our own follows where its sockets were placed at the last start."""
+        return self.given_broker_url or broker_url(self.home)
 
     @property
     def store_settings(self) -> StoreSettings:
@@ -83,14 +102,12 @@ def resolve(home: Home | None = None) -> Stack:
     home = home or home_at(settings.home)
     database, broker, store = DatabaseSettings().database_url, QueueSettings(), StoreSettings()
     bucket = store.bucket
-    own_redis = "broker_url" not in broker.model_fields_set or not broker.broker_url
+    broker_is_given = "broker_url" in broker.model_fields_set
     return Stack(
         home=home,
-        own_postgres=not database,
-        own_redis=own_redis,
+        given_database_url=database.get_secret_value() if database else "",
+        given_broker_url=broker.broker_url.get_secret_value() if broker_is_given else "",
         own_bucket=not bucket,
-        database_url=database.get_secret_value() if database else database_url(home),
-        broker_url=broker_url(home) if own_redis else broker.broker_url.get_secret_value(),
         bucket=_absolute(bucket) if bucket else str(home.bucket),
         bucket_name=store.bucket_name or ("" if bucket else _OWN_NAME),
         devices=tuple(device.strip() for device in settings.devices.split(",") if device.strip()) or ("auto",),

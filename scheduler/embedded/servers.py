@@ -17,6 +17,7 @@ import psutil
 import psycopg2
 import redis
 
+from scheduler.embedded.broker_login import broker_url, client_at, users_file
 from scheduler.embedded.home import DATABASE, SUPERUSER, Home, StackError, database_url
 from scheduler.embedded.processes import kill, serving
 
@@ -123,12 +124,13 @@ def redis_program() -> Path:
 
 
 def redis_command(home: Home) -> tuple[str, ...]:
-    """Return the command line of the broker: no TCP port, every change kept, nothing ever evicted."""
+    """Return the command line of the broker: no TCP port, one user, every change kept, nothing ever evicted."""
     options = {
         "port": "0",
         "unixsocket": str(home.redis_socket),
         "unixsocketperm": "700",
         "dir": str(home.redis),
+        "aclfile": str(users_file(home)),
         "appendonly": "yes",
         "save": "",
         "maxmemory-policy": "noeviction",
@@ -150,7 +152,7 @@ def before_redis(home: Home, log: Path) -> None:
 
 def redis_answers(home: Home) -> bool:
     """Tell whether the broker takes commands; while it loads its file it does not."""
-    client = redis.Redis(unix_socket_path=str(home.redis_socket), socket_timeout=5)
+    client = client_at(broker_url(home))
     try:
         return bool(client.ping())
     except redis.RedisError:

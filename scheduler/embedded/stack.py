@@ -131,6 +131,7 @@ def database(stack: Stack) -> Iterator[str]:
 
 
 def _lent(stack: Stack) -> Iterator[str]:
+    stack.home.place_sockets()
     spec = next(spec for spec in server_specs(stack) if spec.name == "postgres")
     part = Part(spec)
     part.start()
@@ -145,6 +146,7 @@ def _lent(stack: Stack) -> Iterator[str]:
     finally:
         part.ask_to_stop()
         part.stop()
+        stack.home.clear_sockets()
 
 
 def _reached(home: Home) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from scheduler.embedded import processes, servers
+from scheduler.embedded.broker_login import make_login
 from scheduler.embedded.home import Home, StackError, write_whole
 from scheduler.embedded.lock import HeldError
 from scheduler.embedded.orphans import SUPERVISOR, living_supervisor, stop_orphans
@@ -62,6 +63,7 @@ class Supervisor:
         try:
             self._say("starting", "stopping what an earlier stack left")
             stop_orphans(self._home)
+            self._home.place_sockets()
             self._start()
             self._say("up", "")
             self._watch()
@@ -72,6 +74,7 @@ class Supervisor:
         finally:
             self._stop()
         if failure:
+            self._home.clear_sockets()
             self._say("failed", failure)
             return 1
         self._home.clear_run()
@@ -81,6 +84,8 @@ class Supervisor:
         if self._stack.own_postgres and not servers.has_cluster(self._home):
             self._say("starting", "making the database cluster")
             servers.initialise_postgres(self._home)
+        if self._stack.own_redis:
+            make_login(self._home)
         self._servers = [Part(spec) for spec in server_specs(self._stack)]
         for part in self._servers:
             self._say("starting", f"starting {part.spec.name}")

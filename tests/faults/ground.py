@@ -113,6 +113,7 @@ def ground(folder: Path) -> Iterator[Ground]:
     """Draw the slides, write the model, start Postgres; stop it at the end."""
     home = Home(root=folder / "home")
     home.create()
+    home.place_sockets()
     folder.chmod(0o755)
     made = Ground(folder=folder, postgres=Postgres(home=home), nursery=Nursery(environment()))
     write_tiny_model(made.models)
@@ -126,6 +127,7 @@ def ground(folder: Path) -> Iterator[Ground]:
     finally:
         made.nursery.close()
         made.postgres.stop()
+        home.clear_sockets()
 
 
 def environment(**settings: str) -> dict[str, str]:

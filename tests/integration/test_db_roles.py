@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import ProgrammingError
 
-from db import migrate, models, reports, runs, workers
+from db import grants, migrate, models, reports, runs, workers
 from db.records import SlideFacts
 from db.session import make_engine, sqlstate, transaction
 from tests.support.rows import DEFAULTS, MODEL, batch, decide, execute, plan, scalar, standing, stored
@@ -103,3 +103,17 @@ def test_rights_given_by_hand_are_taken_back_by_the_next_upgrade(engine: Engine)
     migrate.upgrade(engine)
     assert not scalar(engine, "SELECT has_table_privilege('marrowline_report', 'patient', 'DELETE')")
     assert not scalar(engine, "SELECT has_schema_privilege('marrowline_report', 'public', 'USAGE')")
+
+
+def test_the_list_of_roles_counts_what_is_held_in_columns_only(engine: Engine) -> None:
+    with transaction(engine) as conn:
+        held = {report.role: (report.present, report.reads, report.writes) for report in grants.roles(conn)}
+    assert held["marrowline_webhook"] == (True, 1, 1)
+    assert held["marrowline_report"][1] > 0 == held["marrowline_report"][2]
+    with transaction(engine) as conn:
+        conn.exec_driver_sql(
+            "GRANT SELECT (id) ON worker TO marrowline_webhook; GRANT DELETE ON lab TO marrowline_webhook"
+        )
+        (webhook,) = (report for report in grants.roles(conn) if report.role == "marrowline_webhook")
+        conn.rollback()
+    assert (webhook.reads, webhook.writes) == (2, 2)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+import yaml
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -18,7 +23,11 @@ from db import migrate, runs, workers
 from db.query import query
 from db.records import SlideFacts
 from db.session import make_engine, transaction
+from scheduler.events.credentials import signature
+from scheduler.events.reception import PATH, SIGNATURE, TIMESTAMP
 from tests.support.broker import PASSWORDS_OF, Broker, started_broker
+from tests.support.events import record, records
+from tests.support.line import COMMAND
 from tests.support.postgres import Server, running_server
 from tests.support.rows import DEFAULTS, decide, stored, use_model
 from tests.support.swift import S3Server, s3_server
@@ -27,7 +36,10 @@ from worker.s3_client import make_client
 __all__ = ["s3_server"]  # a fixture
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-PASSWORDS = {f"{part}_DB_PASSWORD": f"{part.lower()}1" for part in ("OWNER", "SCHEDULER", "WORKER", "REPORT")}
+PASSWORDS = {
+    f"{part}_DB_PASSWORD": f"{part.lower()}1" for part in ("OWNER", "SCHEDULER", "WORKER", "REPORT", "WEBHOOK")
+}
+WEBHOOK_SECRET = "s" * 32
 Login = Callable[[str], Engine]
 
 
@@ -43,15 +55,15 @@ def as_admin(server: Server) -> list[str]:
 
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Server]:
-    """A server as the compose file makes it: logins by the script, schema by the owner."""
+    """A server as the compose file makes it: logins by the scripts in order of name, schema by the owner."""
     with running_server() as server:
         server.execute("CREATE DATABASE marrowline")
-        made = subprocess.run(
-            [program("psql"), "--no-psqlrc", *as_admin(server), "--dbname=marrowline",
-             f"--file={DEPLOY / 'postgres' / 'logins.sql'}"],
-            env={**os.environ, **PASSWORDS}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert made.returncode == 0, made.stderr
+        for script in sorted((DEPLOY / "postgres").iterdir()):
+            made = subprocess.run(
+                [program("psql"), "--no-psqlrc", *as_admin(server), "--dbname=marrowline", f"--file={script}"],
+                env={**os.environ, **PASSWORDS}, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert made.returncode == 0, made.stderr
         yield server
 
 
@@ -81,7 +93,7 @@ def test_every_login_has_a_scram_password_and_none_is_a_superuser(deployed: Serv
         rows = conn.execute(text(LOGINS)).all()
     admin.dispose()
     ours = {name: (powerful, secret) for name, powerful, secret in rows if name != "postgres"}
-    assert set(ours) == {"owner", "scheduler", "worker", "report"}
+    assert set(ours) == {"owner", "scheduler", "worker", "report", "webhook"}
     assert all(not powerful and secret.startswith("SCRAM-SHA-256$") for powerful, secret in ours.values())
 
 
@@ -105,6 +117,14 @@ def test_the_logins_can_do_their_work(login: Login) -> None:
         ("scheduler", "DELETE FROM slide"),
         ("scheduler", "DROP TABLE run"),
         ("report", "SELECT 1 FROM public.patient"),
+        ("webhook", "SELECT key FROM event_inbox"),
+        ("webhook", "DELETE FROM event_inbox"),
+        (
+            "webhook",
+            "INSERT INTO event_inbox (source, msg_id, bucket, key, outcome) VALUES ('a', 'b', 'c', 'd', 'looked')",
+        ),
+        ("webhook", "SELECT 1 FROM slide"),
+        ("webhook", "SELECT 1 FROM report.slides"),
     ],
 )
 def test_the_logins_can_do_no_more(login: Login, user: str, statement: str) -> None:
@@ -128,12 +148,15 @@ def test_a_dump_is_restored_into_an_empty_database(deployed: Server, login: Logi
     owner.dispose()
 
 
+def bare_environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MARROWLINE_")}
+    return {**kept, "PYTHONPATH": str(DEPLOY.parent)}
+
+
 def healthcheck(part: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    bare = {name: value for name, value in os.environ.items() if not name.startswith("MARROWLINE_")}
-    source = str(DEPLOY.parent)
     return subprocess.run(
         [sys.executable, DEPLOY / "healthcheck.py", part],
-        env={**bare, "PYTHONPATH": source, **environment}, capture_output=True, text=True, check=False,
+        env={**bare_environment(), **environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
@@ -164,6 +187,44 @@ def test_a_scheduler_is_healthy_when_database_and_broker_answer(deployed: Server
     away = healthcheck("scheduler", MARROWLINE_DATABASE_URL=url, MARROWLINE_BROKER_URL=wrong)
     assert away.returncode == 1
     assert PASSWORDS_OF["scheduler"] not in away.stderr
+
+
+def health_of_webhook(url: str, port: int) -> subprocess.CompletedProcess[str]:
+    return healthcheck("webhook", MARROWLINE_DATABASE_URL=url, MARROWLINE_WEBHOOK_PORT=str(port))
+
+
+def push(port: int) -> int:
+    """Sign an event and push it; return the status of the answer."""
+    body, now = json.dumps(records(record("central/P1/x.svs"))).encode(), str(int(time.time()))
+    headers = {TIMESTAMP: now, SIGNATURE: signature(WEBHOOK_SECRET.encode(), now, body)}
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    with closing(connection):
+        connection.request("POST", PATH, body, headers)
+        return connection.getresponse().status
+
+
+def test_a_webhook_takes_events_by_a_login_that_may_do_nothing_else(deployed: Server, login: Login) -> None:
+    url = str(make_url(deployed.url("marrowline")).set(username="webhook"))
+    login("scheduler")
+    compose = yaml.safe_load((DEPLOY.parent / "docker-compose.yml").read_text(encoding="utf-8"))
+    given = {"DATABASE_URL": url, "WEBHOOK_SECRET": WEBHOOK_SECRET, "WEBHOOK_HOST": "127.0.0.1", "WEBHOOK_PORT": "0"}
+    bucket = {"MARROWLINE_BUCKET": compose["services"]["webhook"]["environment"]["MARROWLINE_BUCKET"]}
+    environment = bare_environment() | bucket | {f"MARROWLINE_{name}": value for name, value in given.items()}
+    with subprocess.Popen([COMMAND, "webhook"], env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            port = json.loads(process.stderr.readline())["port"]
+            assert [push(port), push(port)] == [200, 200]
+            assert health_of_webhook(url, port).returncode == 0
+            stranger = health_of_webhook(url.replace("webhook", "worker"), port)
+            assert (stranger.returncode, "does not answer" in stranger.stderr) == (1, True)
+        finally:
+            process.terminate()
+    assert "nothing answers" in health_of_webhook(url, port).stderr
+    with transaction(login("scheduler")) as conn:
+        assert conn.execute(text("SELECT bucket || '/' || key FROM event_inbox")).all() == [
+            ("slides/central/P1/x.svs",)
+        ]
 
 
 def test_the_bucket_is_made_once_and_then_left_alone(s3_server: S3Server) -> None:

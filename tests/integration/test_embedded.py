@@ -9,11 +9,13 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
 import pytest
 
+from scheduler.embedded.broker_login import broker_url
 from scheduler.embedded.home import home_at
 from scheduler.embedded.orphans import orphans
 from tests.support.line import COMMAND, Line, eventually, started
@@ -38,13 +40,20 @@ def line(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Lin
 
 @pytest.fixture
 def fresh(tmp_path: Path, models: Path) -> Iterator[Line]:
-    """A home of its own that the test itself starts; it is stopped at the end."""
+    """A home of its own that the test itself starts, its path too long for sockets; it is stopped at the end."""
+    home = tmp_path / ("x" * 100)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MARROWLINE_")}
-    settings = {"HOME": str(tmp_path / "home"), "MODELS_DIR": str(models), "MODEL": "tiny"}
-    environment = {**kept, **{f"MARROWLINE_{name}": value for name, value in settings.items()}}
-    line = Line(home=tmp_path / "home", environment=environment)
-    yield line
-    line.run("down")
+    settings = {"HOME": str(home), "MODELS_DIR": str(models), "MODEL": "tiny"}
+    with TemporaryDirectory(prefix="ml") as short:
+        Path(short).chmod(0o711)  # the user that Postgres runs as passes through
+        ours = {f"MARROWLINE_{name}": value for name, value in settings.items()}
+        line = Line(home=home, environment={**kept, **ours, "TMPDIR": short})
+        yield line
+        line.run("down")
+
+
+def folders_outside(line: Line) -> list[Path]:
+    return list(Path(line.environment["TMPDIR"]).glob("marrowline-*"))
 
 
 def status(line: Line) -> dict[str, Any]:
@@ -148,7 +157,7 @@ def test_external_servers_are_used_and_left_alone_and_no_secret_shows(fresh: Lin
     before = pids(line)
     external = {
         "MARROWLINE_DATABASE_URL": f"postgresql://postgres:{secret}@/marrowline?host={servers.postgres_socket}",
-        "MARROWLINE_BROKER_URL": f"redis+socket://{servers.redis_socket}?virtual_host=3",
+        "MARROWLINE_BROKER_URL": f"{broker_url(servers)}?virtual_host=3",
         "MARROWLINE_BUCKET": str(servers.bucket),
     }
     guest = Line(home=fresh.home, environment={**fresh.environment, **external})
@@ -165,9 +174,20 @@ def test_external_servers_are_used_and_left_alone_and_no_secret_shows(fresh: Lin
     assert pids(line) == before
 
 
+def test_the_brokers_password_stands_in_no_command_line_log_state_or_answer(line: Line) -> None:
+    password = (line.home / "redis" / "password").read_text()
+    commands = [argument for process in psutil.process_iter() for argument in command_line(process)]
+    logs = [log.read_text() for log in (line.home / "logs").iterdir()]
+    state = home_at(line.home).state_file.read_text()
+    answers = [line.run(*words).stdout for words in (["status"], ["status", "--json"], ["doctor"])]
+    assert any("own socket" in answer for answer in answers)
+    assert [text for text in (*commands, *logs, state, *answers) if password in text] == []
+
+
 def test_two_homes_never_meet_and_a_stopped_one_leaves_nothing_but_its_data(fresh: Line, line: Line) -> None:
     before, home = pids(line), home_at(fresh.home)
     fresh.json("up")
+    assert [home.sockets] == folders_outside(fresh)
     assert not set(pids(fresh).values()) & set(before.values())
     assert fresh.json("down") == {"stopped": True, "home": str(fresh.home)}
     assert pids(line) == before
@@ -176,7 +196,7 @@ def test_two_homes_never_meet_and_a_stopped_one_leaves_nothing_but_its_data(fres
     assert fresh.json("down")["stopped"] is False
 
     assert fresh.sql("SELECT count(*) AS n FROM report.runs") == [{"n": 0}]
-    assert orphans(home) == []
+    assert orphans(home) == folders_outside(fresh) == []
 
 
 def test_neither_interruption_nor_haste_nor_old_traces_stop_a_start(fresh: Line) -> None:

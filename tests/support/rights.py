@@ -13,9 +13,10 @@ ROLES = {
     "worker": "marrowline_worker",
     "report": "marrowline_report",
     "lab": "marrowline_lab_tried",
+    "webhook": "marrowline_webhook",
     "stranger": "marrowline_stranger",
 }
-"""Name in the table of rights: role that tries. The last two are a laboratory's reader and a login without a group."""
+"""Name in the table of rights: role that tries. `lab` is a laboratory's reader, `stranger` a login without a group."""
 _MAKE = (
     "DO $$ BEGIN CREATE ROLE marrowline_lab_tried NOLOGIN IN ROLE marrowline_lab;"
     " CREATE ROLE marrowline_stranger NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
@@ -58,11 +59,12 @@ def may(conn: Connection, role: str, statement: str) -> bool:
 
 
 def of_table(conn: Connection, role: str, table: str, names: list[str]) -> str:
-    """Return the letters of what a role may do: R I U D T; r and u with the columns where it is not all of them."""
+    """Return the letters of what a role may do: R I U D T; r, i and u with the columns where it is not all of them."""
     read = [name for name in names if may(conn, role, f"SELECT {name} FROM public.{table} LIMIT 0")]
     changed = [name for name in names if may(conn, role, f"UPDATE public.{table} SET {name} = DEFAULT WHERE false")]
+    put = [name for name in names if may(conn, role, f"INSERT INTO public.{table} ({name}) VALUES (DEFAULT)")]
     found = _some("R", read, names)
-    found += "I" if may(conn, role, f"INSERT INTO public.{table} DEFAULT VALUES") else ""
+    found += _some("I", put, names)
     found += _some("U", changed, names)
     found += "D" if may(conn, role, f"DELETE FROM public.{table} WHERE false") else ""
     found += "T" if may(conn, role, f"TRUNCATE public.{table}") else ""

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from db.config import DatabaseSettings
 from db.records import Specimen
 from scheduler.cli import make_group
-from scheduler.config import HomeSettings, SchedulerSettings
+from scheduler.config import HomeSettings, SchedulerSettings, WebhookSettings
 from scheduler.intake import Sidecar
 from worker.config import QueueSettings, StoreSettings, WorkerSettings
 from worker.rules import RULES
@@ -28,14 +28,15 @@ TEXT = "".join(  # without comments, as they may speak of variables
 )
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("bucket", "migrate", "scheduler", "worker-cpu", "worker-gpu")
+OURS = ("bucket", "migrate", "scheduler", "webhook", "worker-cpu", "worker-gpu")
 ONE_SHOTS = ("bucket", "migrate")
 EXAMPLE = dict(
     line.split("=", 1)
     for line in (ROOT / "deploy" / "example.env").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("#")
 )
-SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|AUTH$")
+SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|TOKEN|AUTH$")
+MAY_STAY_EMPTY = {"WEBHOOK_OLD_SECRET", "WEBHOOK_TOKEN"}
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Z0-9_]+)(?::(?P<sign>[?-])(?P<rest>[^}]*))?\}")
 every_service = pytest.mark.parametrize("name", list(SERVICES))
 
@@ -69,7 +70,9 @@ def test_every_use_of_a_variable_has_a_default_or_stops_with_a_reason() -> None:
 
 def test_no_password_or_key_has_a_value_or_a_default() -> None:
     for found in VARIABLE.finditer(TEXT):
-        if SECRET.search(found["name"]):
+        if found["name"] in MAY_STAY_EMPTY:
+            assert (found["sign"], found["rest"], EXAMPLE[found["name"]]) == ("-", "", ""), found["name"]
+        elif SECRET.search(found["name"]):
             assert (found["sign"], found["rest"], EXAMPLE[found["name"]]) == ("?", "set it in .env", ""), found["name"]
         elif found["sign"] == "-":
             assert found["rest"] == EXAMPLE[found["name"]], found["name"]
@@ -95,6 +98,7 @@ def test_every_marrowline_variable_is_a_setting() -> None:
             QueueSettings,
             WorkerSettings,
             SchedulerSettings,
+            WebhookSettings,
             HomeSettings,
         )
         for field in settings.model_fields
@@ -111,6 +115,7 @@ def test_every_marrowline_variable_is_a_setting() -> None:
         ("worker-gpu", WorkerSettings, {"sandbox", "read_threads", "read_deadline_s", "device"}),
         ("worker-cpu", StoreSettings, {"cache_dir", "cache_max_bytes"}),
         ("scheduler", SchedulerSettings, {"default_specimen", "rule", "set_quiet_s", "max_attempts", "reports"}),
+        ("webhook", WebhookSettings, {"webhook_per_s"}),
     ],
 )
 def test_what_a_site_may_have_to_change_is_passed_on_with_its_own_default(
@@ -164,10 +169,11 @@ def test_containers_are_locked_down(name: str) -> None:
     assert service["restart"] == ("on-failure:5" if name in ONE_SHOTS else "unless-stopped")
 
 
-def test_only_s3_and_postgres_are_published_and_only_they_reach_outside() -> None:
+def test_only_s3_postgres_and_the_webhook_are_published_and_only_they_reach_outside() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert set(published) == {"s3", "postgres"}
+    assert set(published) == {"s3", "postgres", "webhook"}
     assert published["postgres"][0].startswith("127.0.0.1:")
+    assert [EXAMPLE[name] for name in ("S3_ADDRESS", "WEBHOOK_ADDRESS")] == ["127.0.0.1"] * 2
     outside = {name for name, network in COMPOSE["networks"].items() if not network.get("internal")}
     assert {name for name, service in SERVICES.items() if outside & set(service["networks"])} == set(published)
 
@@ -202,12 +208,30 @@ def test_services_wait_for_what_can_be_waited_for(name: str) -> None:
     assert has_healthcheck(SERVICES[name]) is (name not in ONE_SHOTS)
 
 
-def test_the_gpu_worker_takes_one_gpu_and_each_worker_has_its_profile() -> None:
+def test_the_webhook_holds_nothing_but_its_own_login_and_its_secrets() -> None:
+    service = SERVICES["webhook"]
+    secrets = {found["name"] for value in service["environment"].values() for found in VARIABLE.finditer(value)}
+    assert {name for name in secrets if SECRET.search(name)} == {
+        "WEBHOOK_DB_PASSWORD",
+        "WEBHOOK_SECRET",
+        *MAY_STAY_EMPTY,
+    }
+    assert "volumes" not in service
+    assert {name for name, other in SERVICES.items() if "WEBHOOK_SECRET" in str(other)} == {"webhook"}
+
+
+def test_logins_are_made_in_the_order_of_their_names_before_anything_rests_on_them() -> None:
+    mounts = [volume.split(":")[1] for volume in SERVICES["postgres"]["volumes"] if "initdb.d" in volume]
+    assert [Path(mount).name for mount in mounts] == sorted(path.name for path in (ROOT / "deploy/postgres").iterdir())
+
+
+def test_the_gpu_worker_takes_one_gpu_and_what_a_site_may_leave_out_has_a_profile() -> None:
     (device,) = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["driver"] == "nvidia"
     assert "gpu" in device["capabilities"]
     assert len(device["device_ids"]) == 1
     assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
+        "webhook": ["webhook"],
         "worker-cpu": ["cpu"],
         "worker-gpu": ["gpu"],
     }

@@ -4,11 +4,12 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import pytest
 
-from scheduler.embedded.home import SOCKET_PATH_BYTES, StackError, broker_url, database_url, home_at, write_whole
+from scheduler.embedded.broker_login import broker_url
+from scheduler.embedded.home import SOCKET_PATH_BYTES, Home, StackError, database_url, home_at, write_whole
 
 
 def test_a_home_that_was_only_named_is_not_made(tmp_path: Path) -> None:
@@ -41,42 +42,78 @@ def test_two_homes_share_nothing(tmp_path: Path) -> None:
     assert len({database_url(home) for home in homes} | {broker_url(home) for home in homes}) == 4
 
 
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """A home whose path is too long for sockets."""
+    home = home_at(tmp_path / ("x" * 200))
+    home.create()
+    yield home
+    home.clear_sockets()
+
+
+def short_folders() -> set[Path]:
+    return set(Path(gettempdir()).glob("marrowline-????????"))
+
+
 @pytest.mark.parametrize("length", [20, 60, 90, 200])
 def test_sockets_fit_whatever_the_path(tmp_path: Path, length: int) -> None:
     home = home_at(tmp_path / ("x" * length))
     home.create()
+    home.place_sockets()
     paths = [home.redis_socket, home.postgres_socket / ".s.PGSQL.5432"]
     assert all(len(os.fsencode(path)) <= SOCKET_PATH_BYTES for path in paths)
     home.clear_run()
-    assert not home.redis_socket.exists()
+    assert not home.postgres_socket.exists()
 
 
-def test_a_short_socket_folder_is_kept_and_removed_with_the_stack(tmp_path: Path) -> None:
-    home = home_at(tmp_path / ("x" * 200))
-    home.create()
+def test_a_home_that_runs_nothing_has_no_folder_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    home_at(tmp_path / ("x" * 200)).create()
+    assert not short_folders()
+
+
+def test_a_short_socket_folder_is_used_again_after_a_crash_and_removed_with_the_stack(home: Home) -> None:
+    home.place_sockets()
     short = home.sockets
+    home.redis_socket.write_text("left by a server")
+    (home.postgres_socket / ".s.PGSQL.5432").write_text("left by a server")
     home.create()
+    home.place_sockets()
     assert home.sockets == short
     assert stat.S_IMODE(short.stat().st_mode) == 0o711
     home.clear_run()
     assert not short.exists()
+    home.clear_run()
 
 
-def test_a_socket_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
-    home = home_at(tmp_path / ("x" * 200))
-    home.create()
+def test_a_socket_folder_of_somebody_else_is_neither_used_nor_emptied(home: Home, tmp_path: Path) -> None:
+    home.place_sockets()
     short = home.sockets
     home.postgres_socket.rmdir()
     short.rmdir()
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    short.symlink_to(elsewhere)
+    theirs = tmp_path / "elsewhere" / "pg" / "kept"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("")
+    short.symlink_to(tmp_path / "elsewhere")
     try:
-        home.create()
+        home.clear_sockets()
+        assert theirs.exists()
+        (home.run / "sockets").write_text(str(short))
+        home.place_sockets()
         assert home.sockets != short
     finally:
         short.unlink()
-        home.clear_run()
+
+
+def test_where_no_short_folder_can_be_made_the_remedy_is_told(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for wrong in (tmp_path / "absent", tmp_path / ("y" * 100)):
+        monkeypatch.setattr("tempfile.tempdir", str(wrong))
+        with pytest.raises(StackError, match="set TMPDIR"):
+            home.place_sockets()
+        wrong.with_name("y" * 100).mkdir(exist_ok=True)
+    assert not any((tmp_path / ("y" * 100)).iterdir())
 
 
 def test_a_home_that_is_a_file_is_refused_with_a_remedy(tmp_path: Path) -> None:

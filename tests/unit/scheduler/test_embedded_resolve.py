@@ -27,6 +27,18 @@ def resolve_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Mapp
     return stack
 
 
+def test_addresses_of_our_own_servers_follow_where_their_sockets_are_placed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stack = resolve_with(monkeypatch, tmp_path, {"HOME": "x" * 200})
+    stack.home.place_sockets()
+    try:
+        assert all(str(stack.home.sockets) in url for url in (stack.database_url, stack.broker_url))
+        assert stack.environment()["MARROWLINE_DATABASE_URL"] == resolve().database_url
+    finally:
+        stack.home.clear_sockets()
+
+
 def test_without_settings_all_servers_are_our_own(resolved: Stack, tmp_path: Path) -> None:
     assert (resolved.own_postgres, resolved.own_redis, resolved.own_bucket) == (True, True, True)
     assert resolved.home.root == tmp_path / ".marrowline"
