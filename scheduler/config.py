@@ -25,7 +25,7 @@ class SchedulerSettings(BaseSettings):
     """Scale of slides that state none, when all of the site's images come from one camera."""
     model: str = DEFAULT_MODEL
     """Name of the model version that new slides are read with."""
-    rule: str = "marrowline-2026.2"
+    rule: str = "marrowline-2026.3"
     """Name of the rule set that a new lab's patients are judged by."""
     sweep_s: float = Field(default=15.0, gt=0)
     list_s: float = Field(default=15.0, gt=0)

@@ -39,6 +39,9 @@ class RuleSet:
     looks: tuple[int, ...] = ()  # counted cells of one run at which it may stop being read; none: it is read whole
     widened: bool = False  # whether a class that lies unevenly has a wider interval
     least_marrow_index: float | None = None  # below it a marrow sample excludes no myeloma; None: not asked
+    reached_stands: bool = (
+        False  # whether a reached threshold is the finding where only abstained cells leave another open
+    )
 
     @property
     def error(self) -> float:
@@ -95,22 +98,23 @@ def _second(first: RuleSet, *, looks: tuple[int, ...] = ()) -> RuleSet:
     return replace(first, name=name, widened=True, least_marrow_index=0.20, looks=looks)
 
 
+def _third(second: RuleSet) -> RuleSet:
+    """Return the rule set in which a disease that is shown does not wait until another is excluded."""
+    return replace(second, name=second.name.replace("2026.2", "2026.3"), reached_stands=True)
+
+
 _FIRST = _rule_set("marrowline-2026.1")
 _FIRST_25 = _rule_set("marrowline-2026.1-all25", all_threshold=0.25)
 _FIRST_200 = _rule_set("marrowline-2026.1-min200", marrow_cells=200)
 
-DEFAULT_RULE = "marrowline-2026.2"
+_SECOND = (
+    _second(_FIRST),
+    _second(_FIRST_25),
+    _second(_FIRST_200),
+    _second(_FIRST, looks=(200, 500, 1000)),
+)
+
+DEFAULT_RULE = "marrowline-2026.3"
 RULES: Mapping[str, RuleSet] = MappingProxyType(
-    {
-        rule.name: rule
-        for rule in (
-            _second(_FIRST),
-            _second(_FIRST_25),
-            _second(_FIRST_200),
-            _second(_FIRST, looks=(200, 500, 1000)),
-            _FIRST,
-            _FIRST_25,
-            _FIRST_200,
-        )
-    }
+    {rule.name: rule for rule in (*map(_third, _SECOND), *_SECOND, _FIRST, _FIRST_25, _FIRST_200)}
 )

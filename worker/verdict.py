@@ -56,7 +56,7 @@ def _finding(specimens: Sequence[SpecimenTally], judged: list[Judged], rule: Rul
     if not judged:
         return Finding.INDETERMINATE, "the specimen is not stated, and no rule holds for an unknown one"
     above = [j for j in judged if j.side is Side.ABOVE]
-    doubtful = _doubtful(judged)
+    doubtful = _doubtful(specimens, judged, rule)
     if len({j.criterion.disease for j in above}) > 1:
         return Finding.INDETERMINATE, f"more than one threshold is reached: {sentences(above)}"
     if doubtful:
@@ -64,14 +64,28 @@ def _finding(specimens: Sequence[SpecimenTally], judged: list[Judged], rule: Rul
         return Finding.INDETERMINATE, f"{_doubt(specimens)}: {sentences(doubtful)}{reached}{_count_on(doubtful)}"
     if above:
         reason = f"threshold reached: {sentences(above)}; lineage and clonality not established"
-        return above[0].criterion.finding, reason
+        return above[0].criterion.finding, reason + _not_excluded(judged, above)
     return _without_disease(specimens, judged, rule)
 
 
-def _doubtful(judged: Sequence[Judged]) -> list[Judged]:
-    """Return the criteria that straddle, of diseases whose threshold is not reached by another."""
-    diseases = {j.criterion.disease for j in judged if j.side is Side.ABOVE}
-    return [j for j in judged if j.side is Side.STRADDLES and j.criterion.disease not in diseases]
+def _doubtful(specimens: Sequence[SpecimenTally], judged: Sequence[Judged], rule: RuleSet) -> list[Judged]:
+    """Return the criteria that keep the finding open.
+
+    They straddle, and their disease's threshold is not reached by another. Where a disease is shown and most cells were
+    called, the rule says whether what abstained cells alone leave open of another keeps the finding open too.
+    """
+    shown = {j.criterion.disease for j in judged if j.side is Side.ABOVE}
+    stands = bool(shown) and rule.reached_stands and not _mostly_abstained(specimens)
+    astride = [j for j in judged if j.side is Side.STRADDLES and j.criterion.disease not in shown]
+    return [j for j in astride if not (stands and j.open_by_abstained)]
+
+
+def _not_excluded(judged: Sequence[Judged], above: Sequence[Judged]) -> str:
+    """Say which other disease the abstained cells leave open beside the one that is shown."""
+    shown = {j.criterion.disease for j in above}
+    others = [j for j in judged if j.side is Side.STRADDLES and j.criterion.disease not in shown]
+    diseases = " and ".join(sorted({j.criterion.disease for j in others}))
+    return f"; {diseases} not excluded, for abstained cells alone: {sentences(others)}" if others else ""
 
 
 def _count_on(doubtful: Sequence[Judged]) -> str:
@@ -82,15 +96,25 @@ def _count_on(doubtful: Sequence[Judged]) -> str:
 def _more(specimens: Sequence[SpecimenTally], judged: Sequence[Judged], rule: RuleSet) -> int | None:
     """Return how many more cells of one specimen the finding needs, the most of any; None where none would help."""
     short = [rule.min_cells[s.specimen] - counted(s) for s in specimens if not _enough(s, rule)]
-    return max(short, default=None) or more_cells(_doubtful(judged))
+    return max(short, default=None) or more_cells(_doubtful(specimens, judged, rule))
 
 
 def _doubt(specimens: Sequence[SpecimenTally]) -> str:
     """Return why an interval straddles its threshold, as far as the counts tell."""
-    abstained, cells = sum(s.abstained for s in specimens), sum(counted(s) for s in specimens)
-    if 2 * abstained > cells:
+    if _mostly_abstained(specimens):
+        abstained, cells = _called_or_not(specimens)
         return f"the model would not call {abstained} of {cells} cells, so check that these are stained smears"
     return "the interval straddles a threshold"
+
+
+def _mostly_abstained(specimens: Sequence[SpecimenTally]) -> bool:
+    abstained, cells = _called_or_not(specimens)
+    return 2 * abstained > cells
+
+
+def _called_or_not(specimens: Sequence[SpecimenTally]) -> tuple[int, int]:
+    """Return how many cells have no call, and how many are counted."""
+    return sum(s.abstained for s in specimens), sum(counted(s) for s in specimens)
 
 
 def _without_disease(specimens: Sequence[SpecimenTally], judged: list[Judged], rule: RuleSet) -> tuple[Finding, str]:

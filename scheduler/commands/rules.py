@@ -86,6 +86,9 @@ def _words(changed: Mapping[str, str]) -> str:
     return f"{finding_words(changed['before'])} → {finding_words(changed['after'])}, {changed['reason']}"
 
 
+_REACHED = {True: "stands where only abstained cells leave the other open", False: "waits until the other is clear"}
+
+
 def _row(rule: RuleSet, used: Mapping[str, str]) -> dict[str, Any]:
     return {
         "name": rule.name,
@@ -97,6 +100,7 @@ def _row(rule: RuleSet, used: Mapping[str, str]) -> dict[str, Any]:
         "looks": list(rule.looks),
         "widened": rule.widened,
         "least_marrow_index": rule.least_marrow_index,
+        "reached_stands": rule.reached_stands,
         "labs": [code for code, name in used.items() if name == rule.name],
     }
 
@@ -112,6 +116,7 @@ def _show(row: Mapping[str, Any]) -> None:
         "cells, at least": ", ".join(asked),
         "uneven classes": "wider interval" if row["widened"] else "not asked",
         "marrow index": f"below {index:g} no myeloma is excluded" if index is not None else "not asked",
+        "one reached": _REACHED[row["reached_stands"]],
         "may stop at": ", ".join(f"{at:,}" for at in row["looks"]) or "nothing: all is read",
         "used by": ", ".join(row["labs"]) or screen.NONE,
     }

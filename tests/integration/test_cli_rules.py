@@ -27,7 +27,7 @@ def test_the_list_names_every_rule_and_who_uses_it(lab: Engine, on_database: Com
     rows = {row["name"]: row for row in json.loads(out)}
     assert (code, list(rows)) == (0, list(RULES))
     assert rows["marrowline-2026.1"]["labs"] == ["lab"]
-    assert [row["name"] for row in rows.values() if row["default"]] == ["marrowline-2026.2"]
+    assert [row["name"] for row in rows.values() if row["default"]] == ["marrowline-2026.3"]
     assert {one["threshold"] for one in rows["marrowline-2026.2-all25"]["criteria"]} == {0.25, 0.1}
     _, screen, _ = on_database("rules", "list")
     assert "lymphoblasts 25 % in marrow" in screen
@@ -52,7 +52,7 @@ def test_another_rule_judges_all_patients_and_the_history_keeps_what_was(lab: En
 
 @pytest.mark.parametrize(
     ("arguments", "code", "cause"),
-    [(("lab", "mine"), 2, "give one of marrowline-2026.2"), (("nowhere", "marrowline-2026.2"), 1, "no lab nowhere")],
+    [(("lab", "mine"), 2, "give one of marrowline-2026.3"), (("nowhere", "marrowline-2026.2"), 1, "no lab nowhere")],
 )
 def test_what_is_not_known_is_refused_and_changes_nothing(
     lab: Engine, on_database: Command, arguments: tuple[str, str], code: int, cause: str

@@ -27,7 +27,7 @@ from worker.staging import CacheSpec
 from worker.store_folder import FolderStore
 from worker.verdict import decide
 
-ADAPTIVE = "marrowline-2026.2-adaptive"
+ADAPTIVE = "marrowline-2026.3-adaptive"
 ALIKE = ("lymphoblast", "plasma_cell", "lymphocyte", "neutrophil")
 """Classes of an untrained model that then calls every cell alike: a run is clear of its threshold at the first look."""
 STOP = (

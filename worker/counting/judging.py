@@ -30,6 +30,7 @@ class Judged:
     cells: int
     ci_low: float  # with no abstained cell positive
     ci_high: float  # with every abstained cell positive
+    called_high: float  # the upper limit with no abstained cell positive
     error: float  # the chance that the interval misses
     design_effect: float  # how many cells tell as much as one independent cell
 
@@ -39,6 +40,11 @@ class Judged:
         if self.ci_low >= self.criterion.threshold:
             return Side.ABOVE
         return Side.BELOW if self.ci_high < self.criterion.threshold else Side.STRADDLES
+
+    @property
+    def open_by_abstained(self) -> bool:
+        """Whether the called cells lie below the threshold, and only abstained ones could reach it."""
+        return self.side is Side.STRADDLES and self.called_high < self.criterion.threshold
 
     def sentence(self) -> str:
         """The counts, the interval and the threshold in words."""
@@ -62,7 +68,7 @@ def judge(tally: SpecimenTally, rule: RuleSet, error: float) -> list[Judged]:
 
 def _judge_one(criterion: Criterion, tally: SpecimenTally, error: float, effect: float) -> Judged:
     cells, positive = counted(tally), tally.counts.get(criterion.cell_class, 0)
-    low, _ = exact(positive / effect, cells / effect, error)
+    low, called_high = exact(positive / effect, cells / effect, error)
     _, high = exact((positive + tally.abstained) / effect, cells / effect, error)
     return Judged(
         criterion=criterion,
@@ -71,6 +77,7 @@ def _judge_one(criterion: Criterion, tally: SpecimenTally, error: float, effect:
         cells=cells,
         ci_low=low,
         ci_high=high,
+        called_high=called_high,
         error=error,
         design_effect=effect,
     )

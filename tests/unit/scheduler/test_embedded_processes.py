@@ -22,6 +22,9 @@ STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', 
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(SLEEP, env={**os.environ, STACK_VARIABLE: "this-test"})
+    until = time.monotonic() + 30
+    while psutil.Process(process.pid).cmdline() != list(SLEEP) and time.monotonic() < until:
+        time.sleep(0.01)  # until the new process has replaced our own image
     yield process
     process.kill()
     process.wait()
@@ -51,10 +54,7 @@ def test_a_zombie_is_not_alive(child: subprocess.Popen[bytes]) -> None:
 
 
 def test_processes_are_known_by_the_stack_they_carry(child: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 5
-    while not (found := processes.marked("this-test")) and time.monotonic() < until:
-        time.sleep(0.01)  # until the new process has replaced our own image
-    assert [process.pid for process in found] == [child.pid]
+    assert [process.pid for process in processes.marked("this-test")] == [child.pid]
     assert processes.marked("another-stack") == []
 
 

@@ -17,7 +17,7 @@ from worker.training.pseudo_patients.line import Line
 from worker.training.pseudo_patients.picture import write_panel
 from worker.training.pseudo_patients.table import inserted, table
 
-FEWER_CELLS = "marrowline-2026.2-min200"
+FEWER_CELLS = "marrowline-2026.3-min200"
 """Rule set by which all are judged too: small groups have fewer than the 500 cells of marrow that the default needs."""
 
 

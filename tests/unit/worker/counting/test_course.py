@@ -15,7 +15,7 @@ from worker.counting.intervals import counted
 from worker.counting.looks import looks_for, share_at_end, share_of_look, stop
 from worker.rules import RULES
 
-ADAPTIVE = RULES["marrowline-2026.2-adaptive"]
+ADAPTIVE = RULES["marrowline-2026.3-adaptive"]
 BLAST, OTHER = CellClass.LYMPHOBLAST.value, CellClass.NEUTROPHIL.value
 
 counts = st.builds(
@@ -137,7 +137,7 @@ def test_a_class_that_lies_unevenly_keeps_the_reading_going() -> None:
     others = {"neutrophil": 20, "erythroblast": 20}
     even = [BatchCount(no=no, called=others | {"plasma_cell": 2}) for no in range(13)]
     uneven = [BatchCount(no=no, called=others | {"plasma_cell": 26 * (no == 0)}) for no in range(13)]
-    document = {"counting": counting_for("marrowline-2026.2-adaptive", Specimen.MARROW)}
+    document = {"counting": counting_for("marrowline-2026.3-adaptive", Specimen.MARROW)}
     courses = [course_of(document), course_of(document)]
     for at, batches in enumerate((even, uneven)):
         for one in batches:

@@ -10,7 +10,7 @@ from worker.fuzzy.patients import SYSTEM
 from worker.rules import DEFAULT_RULE, RULES, RuleSet
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
-ADAPTIVE = RULES["marrowline-2026.2-adaptive"]
+ADAPTIVE = RULES["marrowline-2026.3-adaptive"]
 
 
 def row(rule: RuleSet) -> str:
@@ -24,6 +24,7 @@ def row(rule: RuleSet) -> str:
         str(rule.min_cells[Specimen.MARROW]),
         "wider interval" if rule.widened else "not asked",
         "not asked" if rule.least_marrow_index is None else f"{rule.least_marrow_index:.2f}",
+        "stands" if rule.reached_stands else "waits",
         ", ".join(f"{at:,}" for at in rule.looks) or "none",
     )
     return f"| {' | '.join(columns)} |"

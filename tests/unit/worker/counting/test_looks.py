@@ -14,7 +14,7 @@ from worker.counting.intervals import exact
 from worker.counting.looks import due, looks_for, share_at_end, share_of_look, stop
 from worker.rules import RULES
 
-ADAPTIVE = RULES["marrowline-2026.2-adaptive"]
+ADAPTIVE = RULES["marrowline-2026.3-adaptive"]
 MARROW, BLOOD = Specimen.MARROW, Specimen.BLOOD
 
 

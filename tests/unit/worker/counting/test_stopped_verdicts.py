@@ -11,7 +11,7 @@ from tests.support.tallies import marrow_of, tally_of
 from worker.rules import DEFAULT_RULE
 from worker.verdict import decide
 
-ADAPTIVE = "marrowline-2026.2-adaptive"
+ADAPTIVE = "marrowline-2026.3-adaptive"
 STOP = Stop(n_read=6, rule=ADAPTIVE, look=500, cells=520, share=0.015625, reason="clear of every threshold")
 COUNTS = {"neutrophil": 200, "immature_granulocyte": 150, "erythroblast": 150, "plasma_cell": 20}
 
