@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from db import reports
+from db import cell_reports, reports
 from db.session import transaction
 from scheduler.commands import screen
 from scheduler.commands.patient_table import show_patients
@@ -121,7 +121,7 @@ def cells(
 ) -> None:
     """Show a patient's cells with their calls; --json adds features, all probabilities and outlines."""
     with engine_of(resolve()) as engine, transaction(engine) as conn:
-        found = reports.cells(conn, lab=lab, patient=patient, cell_class=cell_class, limit=limit, offset=offset)
+        found = cell_reports.cells(conn, lab=lab, patient=patient, cell_class=cell_class, limit=limit, offset=offset)
     if as_json:
         screen.print_json(found)
         return
