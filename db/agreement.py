@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from db.reports import read_view
+from db.view_rows import read_view
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, func, select, update
 
 from db import patients, steps
-from db.labs import LabDefaults, ensure_patient
+from db.labs import LabDefaults
 from db.records import Decide, RunState, SlideFacts, SlideState, StoredObject
+from db.register import LOCK_KEY, told_values
 from db.run_tables import run
 from db.tables import slide
 
 _ACTOR = "scheduler"
-_LOCK_KEY = text("SELECT pg_advisory_xact_lock(hashtextextended(:bucket || '/' || :key, 1))")
 _DECIDES_READING = frozenset({"stain", "declared_mpp_um", "preparation"})
 
 
@@ -42,29 +42,20 @@ def restate(
     Nothing happens when the facts are the known ones, or the object is not current. Belongs in one transaction of
     its own, or in that of `register`.
     """
-    conn.execute(_LOCK_KEY, {"bucket": obj.bucket, "key": obj.key})
+    conn.execute(LOCK_KEY, {"bucket": obj.bucket, "key": obj.key})
     same = (slide.c.bucket == obj.bucket, slide.c.key == obj.key)
     version = (slide.c.version_id == obj.version_id, slide.c.etag == obj.etag)
     current = slide.c.state == SlideState.CURRENT.value
     known = conn.execute(select(slide).where(*same, *version, current).with_for_update()).one_or_none()
     if known is None:
         return None
-    patient_id, specimen = ensure_patient(conn, facts.lab, facts.patient, defaults)
-    told = {
-        "patient_id": patient_id,
-        "specimen": (facts.specimen or specimen).value,
-        "stain": facts.stain,
-        "declared_mpp_um": facts.mpp_um,
-        "preparation": facts.preparation,
-        "urgent": facts.urgent,
-        "taken_at": facts.taken_at,
-    }
+    told = told_values(conn, facts, defaults)
     changed = {name for name, value in told.items() if known._mapping[name] != value}
     if not changed:
         return None
     conn.execute(update(slide).where(slide.c.id == known.id).values(told))
     due = _start_again(conn, known.id, reread=bool(changed & _DECIDES_READING))
-    patients.recompute_all(conn, {known.patient_id, patient_id}, decide)
+    patients.recompute_all(conn, {known.patient_id, told["patient_id"]}, decide)
     return due
 
 

@@ -157,23 +157,29 @@ def bring_back(conn: Connection, known: Row[Any], obj: StoredObject) -> int | No
     return started
 
 
-def slide_values(conn: Connection, obj: StoredObject, facts: SlideFacts, defaults: LabDefaults) -> dict[str, Any]:
-    """Return the columns of a slide but its state; its patient is created when new."""
+def told_values(conn: Connection, facts: SlideFacts, defaults: LabDefaults) -> dict[str, Any]:
+    """Return the columns of a slide that its key and its sidecar tell of; its patient is created when new."""
     patient_id, specimen = ensure_patient(conn, facts.lab, facts.patient, defaults)
     return {
         "patient_id": patient_id,
-        "bucket": obj.bucket,
-        "key": obj.key,
-        "version_id": obj.version_id,
-        "etag": obj.etag,
-        "size_bytes": obj.size,
-        "last_modified": obj.last_modified,
         "specimen": (facts.specimen or specimen).value,
         "stain": facts.stain,
         "declared_mpp_um": facts.mpp_um,
         "preparation": facts.preparation,
         "urgent": facts.urgent,
         "taken_at": facts.taken_at,
+    }
+
+
+def slide_values(conn: Connection, obj: StoredObject, facts: SlideFacts, defaults: LabDefaults) -> dict[str, Any]:
+    """Return the columns of a slide but its state; its patient is created when new."""
+    return told_values(conn, facts, defaults) | {
+        "bucket": obj.bucket,
+        "key": obj.key,
+        "version_id": obj.version_id,
+        "etag": obj.etag,
+        "size_bytes": obj.size,
+        "last_modified": obj.last_modified,
     }
 
 

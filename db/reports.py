@@ -1,21 +1,18 @@
-"""Typed readers of the report views. Research use only, not for diagnostic procedures."""
+"""Typed readers of the report views of patients, slides, readings and models. Research use only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, column, func, select, table
+from sqlalchemy import Connection, func, select
 
 from db.query import query as query  # noqa: PLC0414 — readers find all of reporting here
 from db.records import Share
 from db.run_tables import run
-
-T = TypeVar("T")
-
-_CELL_KEY = ("run_id", "batch_no", "cell_no")
+from db.view_rows import read_view
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,38 +107,6 @@ class RunReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellReport:
-    """One cell of a finished run."""
-
-    lab: str
-    patient: str
-    key: str
-    model_version: str
-    run_id: int
-    batch_no: int
-    cell_no: int
-    x_l0: float
-    y_l0: float
-    cell_class: str
-    abstained: bool
-    probability: float
-    probabilities: Mapping[str, float]
-    features: Mapping[str, float] | None
-    outline_l0: list[int] | None
-    shown: bool
-    corrected_class: str | None  # as a person left it
-
-
-@dataclass(frozen=True, kw_only=True)
-class _CellKey:
-    """Which cell of all."""
-
-    run_id: int
-    batch_no: int
-    cell_no: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class ModelVersionReport:
     """A registered model version; the fields are those of `marrowline models list --json`, beside what is installed."""
 
@@ -160,21 +125,6 @@ class ModelVersionReport:
     slides_quarantined: int
     slides_queued: int
     patients_shown: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DifferentialReport:
-    """A patient's cells of one class in one kind of specimen."""
-
-    lab: str
-    patient: str
-    specimen: str
-    model_version: str
-    cell_class: str
-    counted: bool
-    called: int
-    abstained: int
-    share: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,41 +183,9 @@ def runs(
     return read_view(conn, RunReport, "runs", wanted, ("run_id",), limit=limit, offset=offset)
 
 
-def cells(
-    conn: Connection,
-    *,
-    lab: str | None = None,
-    patient: str | None = None,
-    run_id: int | None = None,
-    cell_class: str | None = None,
-    limit: int | None = None,
-    offset: int = 0,
-) -> list[CellReport]:
-    """Return cells of finished runs by run, batch and number: of a run that is named, or of those that are shown.
-
-    What a cell measures is put together in the view for each cell that it is asked for, which takes longer than finding
-    it: so a page's keys are looked up first, and then only the batches that they are in.
-    """
-    shown = True if run_id is None else None
-    wanted: dict[str, object] = {
-        "lab": lab, "patient": patient, "run_id": run_id, "cell_class": cell_class, "shown": shown,
-    }  # fmt: skip
-    keys = read_view(conn, _CellKey, "cells", wanted, _CELL_KEY, limit=limit, offset=offset)
-    batches = {name: sorted({getattr(key, name) for key in keys}) for name in ("run_id", "batch_no")}
-    found = read_view(conn, CellReport, "cells", wanted | batches, _CELL_KEY) if keys else []
-    page = set(keys)
-    return [one for one in found if _CellKey(run_id=one.run_id, batch_no=one.batch_no, cell_no=one.cell_no) in page]
-
-
 def model_versions(conn: Connection) -> list[ModelVersionReport]:
     """Return the registered model versions, in the order in which they were registered."""
     return read_view(conn, ModelVersionReport, "model_versions", {}, ("registered_at", "model_version"))
-
-
-def differential(conn: Connection, *, lab: str | None = None, patient: str | None = None) -> list[DifferentialReport]:
-    """Return cells per class, as the verdict of the model version shown counts them."""
-    order = ("lab", "patient", "specimen", "cell_class")
-    return read_view(conn, DifferentialReport, "differential", {"lab": lab, "patient": patient}, order)
 
 
 def overview(conn: Connection) -> Overview:
@@ -276,32 +194,6 @@ def overview(conn: Connection) -> Overview:
     waiting = run.c.state.in_(("pending", "retry_wait"))
     oldest = conn.execute(select(func.min(run.c.created_at)).where(waiting)).scalar_one()
     return Overview(runs=counts, oldest_waiting_at=oldest)
-
-
-def read_view(
-    conn: Connection,
-    kind: type[T],
-    view: str,
-    wanted: Mapping[str, object],
-    order: tuple[str, ...],
-    *,
-    limit: int | None = None,
-    offset: int = 0,
-) -> list[T]:
-    """Return the rows of a view, whose columns are the fields of `kind`, a dataclass, that equal all that is wanted.
-
-    None is wanted where any value is right; of a list, one of its values. Only such plain comparisons reach below the
-    barrier of a view.
-    """
-    shape: Any = kind
-    names = [field.name for field in fields(shape)]
-    source = table(view, *(column(name) for name in {*names, *wanted}), schema="report")
-    told = [(source.c[name], value) for name, value in wanted.items() if value is not None]
-    statement = select(*(source.c[name] for name in names)).where(
-        *(of.in_(value) if isinstance(value, list) else of == value for of, value in told)
-    )
-    statement = statement.order_by(*(source.c[name] for name in order)).limit(limit).offset(offset)
-    return [kind(**row._mapping) for row in conn.execute(statement)]
 
 
 def _share(stored: Any) -> Share:

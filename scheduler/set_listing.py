@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeAlias
 
 from db.records import StoredObject
 from scheduler.intake import SIDECAR, is_slide_key, sidecar_key, slide_of_sidecar
@@ -15,6 +16,7 @@ from worker.slide_sets import COMPLETE, MOST_FILES, SetKind, folder_of, manifest
 from worker.storage import RESULTS_PREFIX
 
 _MOST_HELD = 10_000
+_PAGE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,9 @@ class ListedSet:
         return (*index, *self.others)
 
 
+Item: TypeAlias = StoredObject | ListedSet
+
+
 @dataclass(kw_only=True)
 class _Open:
     """A folder that files may still come from, with those that have come."""
@@ -62,7 +67,7 @@ class _Open:
             self.files.append(obj)
 
 
-def gathered(objects: Iterable[StoredObject], prefix: str = "") -> Iterator[StoredObject | ListedSet]:
+def gathered(objects: Iterable[StoredObject], prefix: str = "") -> Iterator[Item]:
     """Yield every object that may be a slide or sidecar of its own, and every set once its last file has passed."""
     opened: list[_Open] = []
     for obj in objects:
@@ -79,6 +84,21 @@ def gathered(objects: Iterable[StoredObject], prefix: str = "") -> Iterator[Stor
                 one.beside.clear()
     for one in reversed(opened):
         yield from _closed(one)
+
+
+def paged(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield the items in pages; a sidecar stays on the page of its slide, whose key its own begins with."""
+    page: list[Item] = []
+    objects, last = 0, ""  # how many the page holds, and the key of the last that is no set
+    for item in items:
+        if objects >= _PAGE and (isinstance(item, ListedSet) or not last or not item.key.startswith(last)):
+            yield page
+            page, objects, last = [], 0, ""
+        page.append(item)
+        objects += 1 + len(item.others) if isinstance(item, ListedSet) else 1
+        last = last if isinstance(item, ListedSet) else item.key
+    if page:
+        yield page
 
 
 def _kept(opened: list[_Open], obj: StoredObject) -> bool:
@@ -130,7 +150,7 @@ def _folder(opened: list[_Open], folder: str) -> _Open:
     return opened[-1]
 
 
-def _closed(one: _Open) -> Iterator[StoredObject | ListedSet]:
+def _closed(one: _Open) -> Iterator[Item]:
     listed = partial(ListedSet, marker=one.marker)
     if one.mrxs:
         yield listed(key=one.mrxs.key, index=one.mrxs, others=tuple(one.files), sidecar=one.sidecar)

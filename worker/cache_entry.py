@@ -9,20 +9,17 @@ used         its time tells when the slide was read last
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
-import sys
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from db.records import StoredObject
+from worker import cache_files
 from worker.part_log import Parts
 from worker.slide_sets import Layout, laid_out, set_sha256
 
@@ -31,7 +28,6 @@ EXTENSIONS = frozenset(
 )
 """Slides and fields that are one file each, in lower case."""
 _PLAN, _WHOLE, _USED, _PARTS, _SLIDE = "plan.json", "whole.json", "used", "parts", "slide"
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,14 +94,14 @@ class Entry:
             layout = Layout(main=name, names=(name,))
         self.folder.mkdir(mode=0o700)
         files = [_File(name=name, size=obj.size) for name, obj in zip(layout.names, wanted.members, strict=True)]
-        _write(self.folder / _PLAN, {"main": layout.main, "files": [asdict(file) for file in files]})
-        _stamp(self.folder / _PLAN)
-        _make_folder(self.folder / _SLIDE)
+        cache_files.write(self.folder / _PLAN, {"main": layout.main, "files": [asdict(file) for file in files]})
+        cache_files.stamp(self.folder / _PLAN)
+        cache_files.make_folder(self.folder / _SLIDE)
         for file in files:
             path = self.folder / _SLIDE / file.name
             if path.parent != self.folder / _SLIDE and not path.parent.is_dir():
-                _make_folder(path.parent)
-            _allocate(path, file.size)
+                cache_files.make_folder(path.parent)
+            cache_files.allocate(path, file.size)
 
     def usable(self, wanted: Wanted) -> bool:
         """Tell whether a download can go on here: the plan is readable, and every file is there at its size."""
@@ -128,7 +124,10 @@ class Entry:
             for file, sha256 in zip(planned[1], digests, strict=True)
         ]
         sha256 = wanted.sha256(digests)
-        _write(self.folder / _WHOLE, {"boot": _boot(), "sha256": sha256, "files": [asdict(file) for file in files]})
+        cache_files.write(
+            self.folder / _WHOLE,
+            {"boot": cache_files.boot(), "sha256": sha256, "files": [asdict(file) for file in files]},
+        )
         return Whole(path=self.folder / _SLIDE / planned[0], sha256=sha256, size=wanted.size)
 
     def whole(self) -> Whole | None:
@@ -137,8 +136,8 @@ class Entry:
         After a restart of the machine it is None until the parts have been compared with their digests: a crash may
         have taken bytes back that were counted as written.
         """
-        planned, noted = self._planned(), _read(self.folder / _WHOLE)
-        if planned is None or noted is None or noted.get("boot") != _boot():
+        planned, noted = self._planned(), cache_files.read(self.folder / _WHOLE)
+        if planned is None or noted is None or noted.get("boot") != cache_files.boot():
             return None
         try:
             files = [_File(**file) for file in noted["files"]]
@@ -151,7 +150,7 @@ class Entry:
     def touch(self) -> None:
         """Note that the slide is being read."""
         (self.folder / _USED).touch(mode=0o600)
-        _stamp(self.folder / _USED)
+        cache_files.stamp(self.folder / _USED)
 
     @property
     def was_read(self) -> bool:
@@ -180,7 +179,7 @@ class Entry:
         shutil.rmtree(gone, ignore_errors=True)
 
     def _planned(self) -> tuple[str, list[_File]] | None:
-        plan = _read(self.folder / _PLAN)
+        plan = cache_files.read(self.folder / _PLAN)
         try:
             return None if plan is None else (str(plan["main"]), [_File(**file) for file in plan["files"]])
         except (KeyError, TypeError):
@@ -194,59 +193,3 @@ class Entry:
 
     def _stat(self, file: _File) -> os.stat_result:
         return (self.folder / _SLIDE / file.name).lstat()
-
-
-def _make_folder(path: Path) -> None:
-    """Make a folder that other users may read whatever the umask says: the reader process may be one."""
-    path.mkdir()
-    path.chmod(0o755)
-
-
-def _allocate(path: Path, size: int) -> None:
-    """Make a file with its whole disk space, where the system can."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        os.fchmod(fd, 0o644)
-        if size and sys.platform == "linux":
-            os.posix_fallocate(fd, 0, size)
-        else:
-            os.ftruncate(fd, size)
-    finally:
-        os.close(fd)
-
-
-def _stamp(path: Path) -> None:
-    """Set the file's time to now: what the system sets itself is coarse, and entries are put in order by it."""
-    now = time.time_ns()
-    os.utime(path, ns=(now, now))
-
-
-def is_full(error: OSError) -> bool:
-    """Tell whether the disk, or the user's part of it, is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def _write(path: Path, document: object) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="ascii") as file:
-        json.dump(document, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _boot() -> str:
-    """Return what changes with every start of the machine; empty where the system does not tell."""
-    try:
-        return _BOOT.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.cache_entry import Entry, Wanted, Whole, is_full
+from worker.cache_entry import Entry, Wanted, Whole
+from worker.cache_files import is_full
 from worker.errors import NoSpaceError
 
 _FOLDER = "slides"

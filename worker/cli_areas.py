@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from worker.cli_files import expanded, made, outputs, printable, write_png
-from worker.cli_pictures import QUARANTINED, opened, refusal, refusal_line
+from worker.cli_options import Json, Mpp, Smear
+from worker.cli_pictures import conclude, opened, refusal, refusal_line
 from worker.errors import BadSlideError
 from worker.outputs.overlay import SIDE_PX, picture_of
-from worker.outputs.panel import NOTICE
 from worker.outputs.survey import surveyed
 from worker.slides.smear.areas import areas as areas_of
 from worker.slides.smear.areas import countable_mm2, shares
@@ -24,14 +23,9 @@ def areas(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Slides or camera fields.")],
     *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the pictures.")],
-    mpp: Annotated[
-        float | None,
-        typer.Option("--mpp", metavar="F", min=0.02, max=5.0, help="µm per pixel, for images that do not state it."),
-    ] = None,
-    smear: Annotated[bool, typer.Option("--smear", help="They are smears, whatever they look like.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")
-    ] = False,
+    mpp: Mpp = None,
+    smear: Smear = False,
+    as_json: Json = False,
 ) -> None:
     """Draw where cells would be counted on each image, and say why not elsewhere.
 
@@ -45,9 +39,7 @@ def areas(
         answers.append({"file": str(image), **_look(image, picture, mpp, is_smear=smear)})
         if not as_json:
             typer.echo(printable(_line(answers[-1])))
-    typer.echo(printable(json.dumps(answers, ensure_ascii=False, indent=1)) if as_json else NOTICE)
-    if any(answer["error_code"] for answer in answers):
-        raise typer.Exit(QUARANTINED)
+    conclude(answers, answers, as_json=as_json)
 
 
 def _look(image: Path, picture: Path, mpp: float | None, *, is_smear: bool) -> dict[str, Any]:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from worker.cli_files import expanded, made, printable
-from worker.cli_pictures import QUARANTINED, loaded_model, opened, refusal, refusal_line
+from worker.cli_options import Classifier, Device, Json, Mpp
+from worker.cli_pictures import QUARANTINED, loaded_model, opened, refusal, refusal_line, tracked
 from worker.errors import BadRequestError, BadSlideError
 from worker.geometry import Box
+from worker.outputs.files import whole
 from worker.outputs.panel import NOTICE
 from worker.slides.scale import resolve
 
@@ -35,17 +33,10 @@ def classify(
     images: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures of one cell each, or folders.")],
     *,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The table, CSV; an older one is replaced.")],
-    mpp: Annotated[
-        float | None,
-        typer.Option("--mpp", metavar="F", min=0.02, max=5.0, help="µm per pixel, for images that do not state it."),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The classifier; else MARROWLINE_MODEL, else the shipped one.")
-    ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda:0, … or auto.")] = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")
-    ] = False,
+    mpp: Mpp = None,
+    model: Classifier = None,
+    device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Call the cell in each picture: file, class, probability, abstained, and the probability of every class.
 
@@ -56,16 +47,16 @@ def classify(
     _refuse_replacing(out, files)
     made(out.parent)
     loaded = loaded_model(model, device)
-    shown = Console(stderr=True)
     crops: dict[Path, NDArray[np.uint8]] = {}
     refused: dict[Path, BadSlideError] = {}
-    for image in track(files, "reading", console=shown, disable=len(files) < 2 or not shown.is_terminal):
+    for image in tracked(files, "reading"):
         try:
             crops[image] = _crop(image, mpp, loaded)
         except BadSlideError as error:
             refused[image] = error
     rows = _called(crops, loaded)
-    _write(out, _table(rows, loaded.card.classes))
+    with whole(out) as file:
+        file.write(_table(rows, loaded.card.classes))
     _say(rows, refused, as_json=as_json)
     if refused:
         raise typer.Exit(QUARANTINED)
@@ -113,18 +104,6 @@ def _table(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> str:
     writer.writeheader()
     writer.writerows({**row, "abstained": str(row["abstained"]).lower()} for row in rows)
     return printable(text.getvalue())
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a text whole or not at all."""
-    staged = path.with_name(f".{os.getpid()}.part")
-    try:
-        staged.write_text(text, encoding="utf-8")
-        staged.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            staged.unlink()
-        raise BadRequestError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _refuse_replacing(out: Path, images: Sequence[Path]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from worker.cli_options import Device
 from worker.errors import BadRequestError
 from worker.outputs.panel import NOTICE
 
@@ -35,7 +36,7 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Start from the ImageNet weights in DIR; needs the gpu profile.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="What folds, weights and draws are drawn by.")] = _SEED,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda:0, … or auto.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Train and judge the systems on each data set in DIR, and write index.html, tables.md, figures.json and plots.
 

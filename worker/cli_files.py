@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import cv2
 from numpy.typing import NDArray
 
 from worker.errors import BadRequestError
+from worker.outputs.files import whole_bytes
 
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
@@ -62,14 +61,8 @@ def write_png(path: Path, pixels: NDArray[Any]) -> None:
     encoded, content = cv2.imencode(".png", pixels)
     if not encoded:
         raise BadRequestError(f"{path}: {pixels.shape[1]} x {pixels.shape[0]} px make no PNG")
-    staged = path.with_name(f".{os.getpid()}.part")
-    try:
-        staged.write_bytes(content.tobytes())
-        staged.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            staged.unlink()
-        raise BadRequestError(f"{path} cannot be written: {error.strerror}") from error
+    with whole_bytes(path) as file:
+        file.write(content.tobytes())
 
 
 def printable(text: str) -> str:

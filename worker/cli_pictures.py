@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from worker.cli_files import printable
 from worker.config import WorkerSettings
 from worker.errors import BadSlideError, ReaderStuckError
+from worker.outputs.panel import NOTICE
 from worker.slides.sandbox.opening import opened_by
 from worker.slides.sandbox.reader import SandboxedReader
 
 if TYPE_CHECKING:
     from worker.nets.registry import Model
 
+T = TypeVar("T")
 QUARANTINED = 3
 """Exit code of a command that finished, but not for every picture."""
 
@@ -42,11 +50,24 @@ def opened(image: Path) -> Iterator[SandboxedReader]:
         raise BadSlideError("reader_stuck", str(stuck), remedy) from stuck
 
 
+def tracked(pictures: Sequence[T], doing: str) -> Iterable[T]:
+    """Yield them, with a bar on stderr where somebody looks on and there is more than one."""
+    shown = Console(stderr=True)
+    return track(pictures, doing, console=shown, disable=len(pictures) < 2 or not shown.is_terminal)
+
+
+def conclude(answers: Sequence[Mapping[str, Any]], document: Any, *, as_json: bool) -> None:
+    """Print the document, or for people the notice; raises Exit when a picture was refused."""
+    typer.echo(printable(json.dumps(document, ensure_ascii=False, indent=1)) if as_json else NOTICE)
+    if any(answer["error_code"] for answer in answers):
+        raise typer.Exit(QUARANTINED)
+
+
 def refusal(refused: BadSlideError) -> dict[str, Any]:
     """Return what a command answers for a picture that it could not use."""
     return {"error_code": refused.code, "reason": refused.cause, "remedy": refused.remedy}
 
 
-def refusal_line(answer: dict[str, Any]) -> str:
+def refusal_line(answer: Mapping[str, Any]) -> str:
     """Return the same for people."""
     return f"{Path(answer['file']).name}: {answer['error_code']}: {answer['reason']} — {answer['remedy']}"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import track
 
 from worker.cli_files import expanded, made, outputs, printable, write_png
-from worker.cli_pictures import QUARANTINED, loaded_model, opened, refusal_line
+from worker.cli_options import Classifier, Device, Json, Mpp, Smear
+from worker.cli_pictures import conclude, loaded_model, opened, refusal_line, tracked
 from worker.errors import BadSlideError
-from worker.outputs.panel import NOTICE
 from worker.slides.smear.survey import Told
 
 if TYPE_CHECKING:
@@ -25,21 +22,14 @@ if TYPE_CHECKING:
 def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Camera fields, or folders of them.")],
     *,
-    mpp: Annotated[
-        float | None,
-        typer.Option("--mpp", metavar="F", min=0.02, max=5.0, help="µm per pixel, for images that do not state it."),
-    ] = None,
+    mpp: Mpp = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder for the pictures with the cells drawn in.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The classifier; else MARROWLINE_MODEL, else the shipped one.")
-    ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda:0, … or auto.")] = "auto",
-    smear: Annotated[bool, typer.Option("--smear", help="They are smears, whatever they look like.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")
-    ] = False,
+    model: Classifier = None,
+    device: Device = "auto",
+    smear: Smear = False,
+    as_json: Json = False,
 ) -> None:
     """Tell for each field whether it shows signs of ALL or of multiple myeloma, and by which cells and rules.
 
@@ -54,15 +44,12 @@ def predict(
     told = Told(declared_mpp_um=mpp, is_smear=smear)
     answers = []
     pairs = list(zip(files, pictures, strict=True))
-    shown = Console(stderr=True)
-    for image, picture in track(pairs, "predicting", console=shown, disable=len(pairs) < 2 or not shown.is_terminal):
+    for image, picture in tracked(pairs, "predicting"):
         answers.append({"file": str(image), **_one(image, picture, loaded, told)})
         if not as_json:
             typer.echo(printable(_line(answers[-1])))
     document: Any = answers[0] if len(images) == 1 and images[0].is_file() else answers
-    typer.echo(printable(json.dumps(document, ensure_ascii=False, indent=1)) if as_json else NOTICE)
-    if any(answer["error_code"] for answer in answers):
-        raise typer.Exit(QUARANTINED)
+    conclude(answers, document, as_json=as_json)
 
 
 def _one(image: Path, picture: Path | None, model: Model, told: Told) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -12,16 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from worker.cli_files import expanded, made, outputs, printable, write_png
-from worker.cli_pictures import QUARANTINED, opened, refusal, refusal_line
+from worker.cli_options import Device, Json, Mpp
+from worker.cli_pictures import conclude, opened, refusal, refusal_line, tracked
 from worker.config import WorkerSettings
 from worker.errors import BadSlideError
 from worker.geometry import Box
 from worker.nets.segmenter_cards import CLASSICAL, DEFAULT
-from worker.outputs.panel import NOTICE
 from worker.slides.scale import Scale, WorkingPlane, plane_for, resolve
 from worker.slides.smear import red_cell_scale
 
@@ -49,18 +46,13 @@ def segment(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Camera fields, or folders of them.")],
     *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the masks.")],
-    mpp: Annotated[
-        float | None,
-        typer.Option("--mpp", metavar="F", min=0.02, max=5.0, help="µm per pixel, for images that do not state it."),
-    ] = None,
+    mpp: Mpp = None,
     nuclei: Annotated[bool, typer.Option("--nuclei", help="Masks of the nuclei instead of whole cells.")] = False,
     segmenter: Annotated[
         str, typer.Option(metavar="NAME", help=f"The segmenter's weights; {CLASSICAL}: the one without.")
     ] = DEFAULT,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda:0, … or auto.")] = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")
-    ] = False,
+    device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Find the nucleated cells of each image.
 
@@ -72,14 +64,11 @@ def segment(
     chosen = _chosen(segmenter, device)
     made(out)
     answers = []
-    shown = Console(stderr=True)
-    for image, mask in track(pairs, "segmenting", console=shown, disable=len(pairs) < 2 or not shown.is_terminal):
+    for image, mask in tracked(pairs, "segmenting"):
         answers.append({"file": str(image), **_one(image, mask, chosen, mpp=mpp, nuclei=nuclei)})
         if not as_json:
             typer.echo(printable(_line(answers[-1])))
-    typer.echo(printable(json.dumps(answers, ensure_ascii=False, indent=1)) if as_json else NOTICE)
-    if any(answer["error_code"] for answer in answers):
-        raise typer.Exit(QUARANTINED)
+    conclude(answers, answers, as_json=as_json)
 
 
 def _chosen(name: str, device: str) -> Chosen:

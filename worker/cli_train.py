@@ -12,6 +12,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
+from worker.cli_options import Device
 from worker.errors import BadRequestError
 from worker.nets.card_files import NAME, Files
 from worker.nets.segmenter_cards import CLASSICAL
@@ -39,7 +40,6 @@ _ImageNet = Annotated[
     str | None,
     typer.Option(metavar="DIR", help=f"Begin with the ImageNet weights in DIR; {_HUB!r}: in torch's own cache."),
 ]
-_Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda:0, … or auto.")]
 
 train = typer.Typer(
     add_completion=False,
@@ -67,7 +67,7 @@ def segmenter(
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of 200 steps; each is validated and kept.")] = None,
     seed: _Seed = None,
     init: _Init = None,
-    device: _Device = "auto",
+    device: Device = "auto",
 ) -> None:
     """Train the segmenter on the sets below DIR that it knows, and on drawn smears.
 
@@ -108,7 +108,7 @@ def classifier(
     seed: _Seed = None,
     init: _Inits = None,
     imagenet: _ImageNet = None,
-    device: _Device = "auto",
+    device: Device = "auto",
     turns: Annotated[
         int, typer.Option(min=1, max=8, help="Turned copies of a cell whose calls are averaged: surer, and slower.")
     ] = 1,

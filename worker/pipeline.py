@@ -1,57 +1,36 @@
-"""From an opened slide to batches of called cells, step by step.
+"""From an opened slide and its plan to batches of called cells, step by step.
 
-plan_slide() fixes everything that decides the result and gives it a digest; read_slide() carries a plan out. Two
-workers that carry out one plan get the same cells, so a take-over goes on where the other stopped.
+Two workers that carry out one plan (worker/planning.py) get the same cells, so a take-over goes on where the other
+stopped.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.records import Batch, Cell, Plan, TileDefect
-from worker.cells import features, preprocess, stain_profile
+from worker.cells import features, preprocess
 from worker.cells.classify import Calls, classify
-from worker.cells.find import find_cells, halo_px, named
+from worker.cells.find import find_cells
 from worker.cells.segment import CellMask
-from worker.cells.stain import StainFit, fit_stain
-from worker.cells.stain_norm import IDENTITY, StainNorm, fit_norm
-from worker.cells.stain_profile import StainProfile
+from worker.cells.stain import StainFit
+from worker.cells.stain_norm import StainNorm
 from worker.errors import BadSlideError
-from worker.nets.cards import STAIN_ANCHORS
 from worker.nets.registry import Model
+from worker.planning import plane_of, tiles_in_order
 from worker.slides.reader import SlideReader
-from worker.slides.scale import Scale, WorkingPlane
-from worker.slides.smear import areas
+from worker.slides.scale import WorkingPlane
 from worker.slides.smear.readable import Readable
-from worker.slides.smear.sample import sample_fields
-from worker.slides.smear.survey import Told, survey
-from worker.slides.tiling import Tile, batches, plan_tiles
+from worker.slides.tiling import Tile
 
-_BATCH_ORDER_SEED = 2026
 MOST_DEFECTS = 0.05
 """Part of the tiles that may be impossible to decode before the whole slide is refused."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadingSpec:
-    """What a reading depends on besides the slide and the model."""
-
-    told: Told = field(default_factory=Told)
-    sandbox: str | None = None  # how firmly the slide is shut in, for the record
-    core_px: int = 1024
-    tiles_per_batch: int = 8
-    origin_px: tuple[int, int] = (0, 0)  # of the tile grid, on the 64-px lattice
-    counting: Mapping[str, Any] | None = None  # by whose looks it may stop early (`worker.counting.course`)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,68 +52,6 @@ class _Found:
     tile: Tile
     crop: NDArray[np.uint8]  # (S, S, 3) RGB
     features: dict[str, float]
-
-
-def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: str) -> Plan:
-    """Return the plan of one slide: scale, readable area, stain fit, tiles and their order.
-
-    Raises:
-        BadSlideError: when it is no smear, has no usable scale, or cannot be read at low resolution.
-    """
-    found = survey(reader, spec.told, model.card.mpp_um)
-    plane, readable, scale = found.plane, found.readable, found.plane.scale
-    sample = sample_fields(reader, plane, readable)
-    stain = fit_stain(sample, plane.mpp_um)
-    profile = stain_profile.measure(sample, plane.mpp_um, stain)
-    document: dict[str, Any] = {
-        "version": 1,
-        "package": version("marrowline"),
-        "engine": model.device.type,
-        "model": model.card.name,
-        "weights_sha256": model.card.weights_sha256,
-        "segmenter": named(model.segmenter),
-        "slide_sha256": sha256,
-        "plane": asdict(plane),
-        "reader": reader.info.reader,
-        "colours": reader.info.colours,
-        "stain": stain.to_json(),
-        "stain_norm": _norm_for(model, profile).to_json(),
-        "readable": readable.to_json(),
-        "core_px": spec.core_px,
-        "halo_px": halo_px(model.segmenter),
-        "origin_px": list(spec.origin_px),
-        "tiles_per_batch": spec.tiles_per_batch,
-        "order_seed": _BATCH_ORDER_SEED,
-    }
-    if spec.counting is not None:  # left out otherwise, so that other plans keep their digests
-        document["counting"] = dict(spec.counting)
-    document = json.loads(json.dumps(document))  # what a take-over will read back
-    in_order = _tiles_in_order(document, plane, readable)
-    document["n_tiles"] = sum(len(batch) for batch in in_order)
-    return Plan(
-        digest=plan_digest(document),
-        n_batches=len(in_order),
-        document=document,
-        mpp_um=scale.mpp_um,
-        mpp_source=scale.source,
-        mpp_error_um=scale.error_um if scale.source == "estimated" else None,
-        reader=reader.info.reader,
-        sandbox=spec.sandbox,
-        areas=areas.areas(readable, plane),
-        area_shares=areas.shares(readable),
-        stain_profile=profile.named(),
-        sha256=sha256,
-    )
-
-
-def plane_of(document: Mapping[str, Any]) -> WorkingPlane:
-    """Return the plane that a plan's tiles lie on."""
-    return WorkingPlane(**{**document["plane"], "scale": Scale(**document["plane"]["scale"])})
-
-
-def plan_digest(document: Mapping[str, Any]) -> str:
-    """Return the name of a plan: the SHA-256 of its document, in hex."""
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def read_slide(
@@ -169,10 +86,6 @@ def read_slide(
             yield Batch(no=no, cells=_call(found, reading.plane, model), defects=tuple(torn))
 
 
-def _norm_for(model: Model, profile: StainProfile) -> StainNorm:
-    return fit_norm(profile) if model.card.stain_norm == STAIN_ANCHORS else IDENTITY
-
-
 def _prepare(plan: Plan) -> _Reading:
     document = plan.document
     plane, readable = plane_of(document), Readable.from_json(document["readable"])
@@ -181,22 +94,8 @@ def _prepare(plan: Plan) -> _Reading:
         readable=readable,
         stain=StainFit.from_json(document["stain"]),
         norm=StainNorm.from_json(document["stain_norm"]),
-        batches=_tiles_in_order(document, plane, readable),
+        batches=tiles_in_order(document, plane, readable),
     )
-
-
-def _tiles_in_order(
-    document: Mapping[str, Any], plane: WorkingPlane, readable: Readable
-) -> tuple[tuple[Tile, ...], ...]:
-    tiles = plan_tiles(
-        plane.width_work,
-        plane.height_work,
-        core_px=document["core_px"],
-        halo_px=document["halo_px"],
-        readable=readable,
-        origin=(document["origin_px"][0], document["origin_px"][1]),
-    )
-    return batches(tiles, document["tiles_per_batch"], document["order_seed"])
 
 
 def _defect(tile: Tile, error: BadSlideError, plane: WorkingPlane) -> TileDefect:

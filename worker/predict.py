@@ -17,7 +17,8 @@ from worker.fuzzy.inputs import SUSPECT, Field, inputs_of, threshold_probability
 from worker.fuzzy.mamdani import Inference, infer
 from worker.fuzzy.released import DEFAULT_SYSTEM, DISEASES, SYSTEMS
 from worker.nets.registry import Model
-from worker.pipeline import ReadingSpec, plan_slide, read_slide
+from worker.pipeline import read_slide
+from worker.planning import ReadingSpec, plan_slide
 from worker.rules import DEFAULT_RULE, RULES
 from worker.slides.reader import SlideReader
 from worker.slides.smear.survey import Told

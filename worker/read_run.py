@@ -19,7 +19,7 @@ from db.errors import BadOutputError, DatabaseError, FencedError, UnavailableErr
 from db.faultpoints import faultpoint
 from db.model_rows import differing
 from db.records import Claim, Plan, Preparation, Stop
-from worker import pipeline
+from worker import pipeline, planning
 from worker.config import WorkerSettings
 from worker.counting.course import Course, count, counting_for, course_of
 from worker.errors import (
@@ -168,7 +168,7 @@ def _read(claim: Claim, bench: Bench) -> None:
             bench.prefetcher.start()
         with closing(opened_by(bench.settings, file.path)) as reader:
             spec = _spec(claim, bench.settings, sandbox=reader.level)
-            plan = pipeline.plan_slide(reader, model, spec, sha256=file.sha256)
+            plan = planning.plan_slide(reader, model, spec, sha256=file.sha256)
             stop = _write(claim, bench, heart, reader, plan, model)
     faultpoint("run.ending")
     leases.finish(bench.engine, claim, decide, stop)
@@ -210,8 +210,8 @@ def _course(claim: Claim, bench: Bench, plan: Plan, *, taken_over: bool) -> Cour
     return reduce(Course.after, batches.counts(bench.engine, claim), course)
 
 
-def _spec(claim: Claim, settings: WorkerSettings, *, sandbox: str) -> pipeline.ReadingSpec:
-    return pipeline.ReadingSpec(
+def _spec(claim: Claim, settings: WorkerSettings, *, sandbox: str) -> planning.ReadingSpec:
+    return planning.ReadingSpec(
         told=Told(
             declared_mpp_um=claim.declared_mpp_um,
             site_mpp_um=claim.site_mpp_um,

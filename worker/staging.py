@@ -16,7 +16,8 @@ from pathlib import Path
 
 from db.faultpoints import faultpoint
 from db.records import StoredObject
-from worker.cache_entry import EXTENSIONS, Wanted, Whole, is_full
+from worker.cache_entry import EXTENSIONS, Wanted, Whole
+from worker.cache_files import is_full
 from worker.cache_room import CacheSpec, Hold, opened
 from worker.errors import MarrowlineError, NoSpaceError, ObjectChangedError, ServiceError
 from worker.storage import ObjectStore, Progress

@@ -8,18 +8,16 @@ import os
 import stat
 import uuid
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from db.records import StoredObject
 from worker.errors import BadRequestError, ObjectChangedError, ServiceError
 from worker.file_copy import copied
+from worker.folder_names import byte_order, is_visible, moment, parts_of
 from worker.key_range import KeyRange
 from worker.part_log import Parts
 
 _CHUNK_BYTES = 2**20
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class FolderStore:
@@ -117,7 +115,7 @@ class FolderStore:
 
     def delete(self, key: str) -> None:
         """See ObjectStore.delete."""
-        parts = _parts(key)
+        parts = parts_of(key)
         if not parts or self._resolved(parts) is None:
             return
         try:
@@ -128,7 +126,7 @@ class FolderStore:
             raise ServiceError(f"could not delete in the bucket folder: {error.strerror}") from error
 
     def _put(self, key: str, chunks: Iterator[bytes], progress: Callable[[int], None] | None) -> None:
-        parts = _parts(key)
+        parts = parts_of(key)
         folder = self._resolved(parts[:-1]) if parts else None
         if folder is None:
             raise BadRequestError(f"{key!r} cannot be stored in a folder; use plain names separated by /")
@@ -154,7 +152,7 @@ class FolderStore:
         """Yield the files below the folder whose keys start with `at`; name folders and links that cannot be read."""
         try:
             with os.scandir(self._root / at) as entries:
-                found = sorted((entry for entry in entries if _visible(entry.name)), key=_sort_key)
+                found = sorted((entry for entry in entries if is_visible(entry.name)), key=byte_order)
         except FileNotFoundError:  # removed while we walk
             return
         except OSError:
@@ -192,7 +190,7 @@ class FolderStore:
             key=key,
             etag=f"{facts.st_size}-{facts.st_mtime_ns}",
             size=facts.st_size,
-            last_modified=_moment(facts.st_mtime_ns),
+            last_modified=moment(facts.st_mtime_ns),
         )
 
     def _open(self, key: str) -> int | None:
@@ -200,7 +198,7 @@ class FolderStore:
 
         Every step is opened without following links, so a link put there in between leads nowhere.
         """
-        parts = _parts(key)
+        parts = parts_of(key)
         real = self._resolved(parts) if parts else None
         if real is None:
             return None
@@ -231,32 +229,6 @@ class FolderStore:
         except (OSError, RuntimeError):
             return None
         return real if real.is_relative_to(root) else None
-
-
-def _parts(key: str) -> tuple[str, ...]:
-    """Return the names that make up the key; none when some of them cannot be a visible file's."""
-    parts = tuple(key.split("/"))
-    try:
-        usable = all(_visible(part) and "\0" not in part and len(os.fsencode(part)) <= 255 for part in parts)
-    except UnicodeEncodeError:
-        return ()
-    return parts if usable else ()
-
-
-def _visible(name: str) -> bool:
-    return bool(name) and not name.startswith(".") and not name.endswith(".part")
-
-
-def _sort_key(entry: os.DirEntry[str]) -> bytes:
-    return os.fsencode(entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name)
-
-
-def _moment(ns: int) -> datetime:
-    """Return the time; a date beyond the calendar becomes its last day."""
-    try:
-        return min(_EPOCH + timedelta(microseconds=ns // 1000), _LAST_DAY)
-    except OverflowError:
-        return _LAST_DAY
 
 
 def _remove(path: Path) -> None:

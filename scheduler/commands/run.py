@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -59,17 +60,8 @@ def run(
     wanted = Case(
         lab=lab, patient=patient, specimen=specimen, stain=stain, is_smear=smear, mpp_um=mpp, is_urgent=urgent
     )
-    stack = resolve()
     try:
-        with running(stack, screen.hint), engine_of(stack) as engine:
-            if model is not None:
-                activate(engine, model)
-            store = open_store(stack.store_settings)
-            uploads = plan_uploads(store, files, wanted)
-            _refuse_replacing(engine, store, uploads, allowed=replace)
-            ended = _read(engine, store, uploads, wanted.sidecar())
-            with transaction(engine) as conn:
-                found = reports.patients(conn, lab=lab, patient=patient)
+        found, ended = _finding(files, wanted, model, may_replace=replace)
     except KeyboardInterrupt:
         screen.hint("stopped waiting; the slides are still being read. The same call goes on waiting,")
         screen.hint("`marrowline status` shows how far they are, `marrowline down` stops the reading.")
@@ -77,6 +69,22 @@ def run(
     _show(found, ended, as_json=as_json)
     if any(one.state != RunState.DONE for one in ended):
         raise typer.Exit(EXIT_QUARANTINED)
+
+
+def _finding(
+    files: Sequence[tuple[Path, str]], wanted: Case, model: str | None, *, may_replace: bool
+) -> tuple[list[reports.PatientReport], list[ObjectProgress]]:
+    """Read the files and return what is found of the patient, and how the reading of each file ended."""
+    stack = resolve()
+    with running(stack, screen.hint), engine_of(stack) as engine:
+        if model is not None:
+            activate(engine, model)
+        store = open_store(stack.store_settings)
+        uploads = plan_uploads(store, files, wanted)
+        _refuse_replacing(engine, store, uploads, allowed=may_replace)
+        ended = _read(engine, store, uploads, wanted.sidecar())
+        with transaction(engine) as conn:
+            return reports.patients(conn, lab=wanted.lab, patient=wanted.patient), ended
 
 
 def _refuse_replacing(engine: Engine, store: ObjectStore, uploads: Sequence[Upload], *, allowed: bool) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from scheduler.commands import case, screen
 from scheduler.commands.screen import Json
-from scheduler.upload import Case, placed_files, plan_placed, plan_uploads, put, replaced, slide_files
+from scheduler.upload import Case, Upload, placed_files, plan_placed, plan_uploads, put, replaced, slide_files
 from worker.config import StoreSettings
 from worker.errors import BadRequestError
-from worker.storage import open_store
+from worker.storage import ObjectStore, open_store
 
 _PATIENT = "Whose slides: a pseudonym, stored as given; left out: the folders say it."
 
@@ -55,17 +56,23 @@ def submit(
     taken = [] if replace else replaced(store, uploads)
     if taken:
         raise BadRequestError(f"{', '.join(taken[:3])}: another file is there already; rename it, or give --replace")
-    columns = (TextColumn("{task.description}"), BarColumn(24), DownloadColumn(), TransferSpeedColumn())
-    total = sum(upload.size for upload in uploads)
-    answer = []
-    with Progress(*columns, TimeRemainingColumn(), console=screen.console(stderr=True), transient=True) as bar:
-        task = bar.add_task("uploading", total=total)
-        for upload in uploads:
-            stored = put(store, upload, wanted.sidecar(), progress=lambda n: bar.advance(task, n))
-            answer.append({"file": str(upload.path), "key": upload.key, "stored": stored})
+    answer = _stored(store, uploads, wanted.sidecar())
     if as_json:
         screen.print_json(answer)
         return
     for one in answer:
         screen.say(f"{'stored' if one['stored'] else 'was there'}  {one['key']}")
     screen.close()
+
+
+def _stored(store: ObjectStore, uploads: Sequence[Upload], sidecar: bytes) -> list[dict[str, Any]]:
+    """Upload the files one after the other, and return what became of each."""
+    columns = (TextColumn("{task.description}"), BarColumn(24), DownloadColumn(), TransferSpeedColumn())
+    total = sum(upload.size for upload in uploads)
+    answer = []
+    with Progress(*columns, TimeRemainingColumn(), console=screen.console(stderr=True), transient=True) as bar:
+        task = bar.add_task("uploading", total=total)
+        for upload in uploads:
+            stored = put(store, upload, sidecar, progress=lambda n: bar.advance(task, n))
+            answer.append({"file": str(upload.path), "key": upload.key, "stored": stored})
+    return answer

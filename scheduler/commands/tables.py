@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from db import reports
+from db import cell_reports, reports
 from db.records import CellClass, RunState
 from db.session import transaction
 from scheduler.commands import screen
@@ -138,7 +138,7 @@ def cells(
     if cell_class is not None and cell_class not in set(CellClass):
         raise typer.BadParameter(f"give one of {', '.join(CellClass)}", param_hint="--class")
     with engine_of(resolve()) as engine, transaction(engine) as conn:
-        found = reports.cells(conn, lab=lab, patient=patient, cell_class=cell_class, limit=limit, offset=offset)
+        found = cell_reports.cells(conn, lab=lab, patient=patient, cell_class=cell_class, limit=limit, offset=offset)
         otherwise = f"No cell was called {cell_class}." if cell_class else "No cells of finished slides."
         nothing = why_empty(conn, found, otherwise, lab=lab, patient=patient, offset=offset)
     if as_json:
@@ -167,7 +167,7 @@ def _progress(slide: reports.SlideReport) -> str:
     return slide.state
 
 
-def _corrected_style(one: reports.CellReport) -> str:
+def _corrected_style(one: cell_reports.CellReport) -> str:
     """Return a style that tells a cell of another class from one whose call a person confirmed."""
     if one.corrected_class is None:
         return "dim"

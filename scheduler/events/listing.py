@@ -9,7 +9,8 @@ import structlog
 from db.facts import current_elsewhere
 from db.session import transact
 from scheduler.changes import Memory
-from scheduler.listing import ListingReport, reconcile
+from scheduler.comparison import ListingReport
+from scheduler.listing import reconcile
 from scheduler.registration import PATIENCE_S, Door
 
 log = structlog.get_logger(__name__)

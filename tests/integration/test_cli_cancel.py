@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
-from scheduler import cli
+from tests.support.commands import Command
 from tests.support.rows import add_slide, execute, read, scalar
-from worker.rules import DEFAULT_RULE
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(
-    lab: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    monkeypatch.setenv("MARROWLINE_DATABASE_URL", lab.url.render_as_string(hide_password=False))
-    monkeypatch.setenv("MARROWLINE_HOME", str(tmp_path))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        execute(lab, f"UPDATE lab SET rule = '{DEFAULT_RULE}'")  # commands judge by the real rules
-        monkeypatch.setattr(sys, "argv", ["marrowline", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return run
 
 
 def _states(engine: Engine) -> Any:

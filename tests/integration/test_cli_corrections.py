@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +10,13 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler import cli
+from tests.support.commands import Command
 from tests.support.exported import collection, feature
 from tests.support.rows import add_slide, execute, read, scalar
-from worker.rules import DEFAULT_RULE
 
-Command = Callable[..., tuple[int, str, str]]
 L, N = "lymphoblast", "lymphocyte"
 CALLED = [L] * 60 + [N] * 540
 """10 % blasts of 600 cells: below the rule's 20 %, and far enough from it."""
-
-
-@pytest.fixture
-def command(
-    lab: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    monkeypatch.setenv("MARROWLINE_DATABASE_URL", lab.url.render_as_string(hide_password=False))
-    monkeypatch.setenv("MARROWLINE_HOME", str(tmp_path))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        execute(lab, f"UPDATE lab SET rule = '{DEFAULT_RULE}'")  # commands judge by the real rules
-        monkeypatch.setattr(sys, "argv", ["marrowline", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest.fixture

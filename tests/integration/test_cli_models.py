@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from sqlalchemy import Engine
 from db import reports, runs
 from db.session import transaction
 from scheduler import cli
+from tests.support.commands import Command
 from tests.support.registry import CARD, altered, write_model, write_segmenter
 from tests.support.rows import add_slide, decide, execute, read, scalar, taken
 from tests.support.swift import ACCESS_KEY, SECRET_KEY, S3Server
@@ -33,7 +33,7 @@ class Site:
     engine: Engine
     models: Path
     made: Path  # where new models come from
-    run: Callable[..., tuple[int, str, str]]
+    run: Command
 
     def json(self, *arguments: str | Path, code: int = 0) -> Any:
         """Return the document that a command prints."""
@@ -53,18 +53,14 @@ class Site:
 
 
 @pytest.fixture
-def site(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Site:
+def site(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marrowline: Command) -> Site:
     url = engine.url.render_as_string(hide_password=False)
     settings = {"DATABASE_URL": url, "MODELS_DIR": str(tmp_path / "models"), "HOME": str(tmp_path / "home")}
     for name, value in settings.items():
         monkeypatch.setenv(f"MARROWLINE_{name}", value)
 
     def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["marrowline", "models", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
+        return marrowline("models", *arguments)
 
     return Site(engine=engine, models=tmp_path / "models", made=tmp_path / "made", run=run)
 

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from scheduler import cli
+from tests.support.commands import Command
 from tests.support.rows import add_slide, execute, read, scalar
 from worker.rules import RULES
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(lab: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("MARROWLINE_DATABASE_URL", lab.url.render_as_string(hide_password=False))
-    monkeypatch.setenv("MARROWLINE_HOME", str(tmp_path / "home"))
-
-    def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["marrowline", "rules", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return called
 
 
 def a_lab(engine: Engine) -> None:
@@ -40,32 +21,32 @@ def a_lab(engine: Engine) -> None:
     execute(engine, "UPDATE lab SET rule = 'marrowline-2026.1'")
 
 
-def test_the_list_names_every_rule_and_who_uses_it(lab: Engine, run: Run) -> None:
+def test_the_list_names_every_rule_and_who_uses_it(lab: Engine, on_database: Command) -> None:
     a_lab(lab)
-    code, out, _ = run("list", "--json")
+    code, out, _ = on_database("rules", "list", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
     assert (code, list(rows)) == (0, list(RULES))
     assert rows["marrowline-2026.1"]["labs"] == ["lab"]
     assert [row["name"] for row in rows.values() if row["default"]] == ["marrowline-2026.3"]
     assert {one["threshold"] for one in rows["marrowline-2026.2-all25"]["criteria"]} == {0.25, 0.1}
-    _, screen, _ = run("list")
+    _, screen, _ = on_database("rules", "list")
     assert "lymphoblasts 25 % in marrow" in screen
     assert "may stop at      200, 500, 1,000" in screen
 
 
-def test_another_rule_judges_all_patients_and_the_history_keeps_what_was(lab: Engine, run: Run) -> None:
+def test_another_rule_judges_all_patients_and_the_history_keeps_what_was(lab: Engine, on_database: Command) -> None:
     a_lab(lab)
-    code, out, _ = run("use", "lab", "marrowline-2026.1-min200", "--json")
+    code, out, _ = on_database("rules", "use", "lab", "marrowline-2026.1-min200", "--json")
     assert (code, json.loads(out)["patients"]) == (0, 2)
     before = scalar(lab, "SELECT count(*) FROM verdict_history")
-    code, out, _ = run("use", "lab", "marrowline-2026.1-all25", "--json")
+    code, out, _ = on_database("rules", "use", "lab", "marrowline-2026.1-all25", "--json")
     document = json.loads(out)
     assert {one["patient"] for one in document["changed"]} == {"between"}
     assert document["changed"][0]["before"] == "consistent_with_ALL"
     assert document["changed"][0]["after"] == "indeterminate"
     assert scalar(lab, "SELECT array_agg(DISTINCT rule) FROM report.patients") == ["marrowline-2026.1-all25"]
     assert scalar(lab, "SELECT count(*) FROM verdict_history") == before + 2
-    _, screen, _ = run("use", "lab", "marrowline-2026.1-min200")
+    _, screen, _ = on_database("rules", "use", "lab", "marrowline-2026.1-min200")
     assert "lab uses marrowline-2026.1-min200; 2 patients judged, 1 with another finding." in screen
 
 
@@ -74,17 +55,19 @@ def test_another_rule_judges_all_patients_and_the_history_keeps_what_was(lab: En
     [(("lab", "mine"), 2, "give one of marrowline-2026.3"), (("nowhere", "marrowline-2026.2"), 1, "no lab nowhere")],
 )
 def test_what_is_not_known_is_refused_and_changes_nothing(
-    lab: Engine, run: Run, arguments: tuple[str, str], code: int, cause: str
+    lab: Engine, on_database: Command, arguments: tuple[str, str], code: int, cause: str
 ) -> None:
     a_lab(lab)
-    found, out, err = run("use", *arguments)
+    found, out, err = on_database("rules", "use", *arguments)
     assert (found, out) == (code, "")
     assert cause in err
     assert scalar(lab, "SELECT rule FROM lab") == "marrowline-2026.1"
 
 
-def test_without_a_database_the_rules_are_still_told(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_database_the_rules_are_still_told(
+    on_database: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("MARROWLINE_DATABASE_URL")
     monkeypatch.setenv("MARROWLINE_HOME", str(tmp_path / "never started"))
-    code, out, _ = run("list", "--json")
+    code, out, _ = on_database("rules", "list", "--json")
     assert (code, {tuple(row["labs"]) for row in json.loads(out)}) == (0, {()})

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from db import agreement, corrections, patients, proofs, reports, runs
+from db import agreement, cell_reports, corrections, patients, proofs, runs
 from db.cases import cells_of
 from db.corrections import Recorded, Said
 from db.errors import NotAllowedError, NotFoundError
@@ -71,7 +71,7 @@ def test_both_classes_are_kept(lab: Engine) -> None:
     read(lab, add_slide(lab), TEN)
     record(lab, said(1, "plasma_cell"))
     with transaction(lab) as conn:
-        one = reports.cells(conn, run_id=1)[1]
+        one = cell_reports.cells(conn, run_id=1)[1]
         case = list(cells_of(conn, 1))[1]
         (word,) = agreement.corrections(conn)
     assert (one.cell_class, one.corrected_class, case.cell_class, case.corrected_class) == (
@@ -95,7 +95,7 @@ def test_an_abstained_cell_that_is_corrected_is_no_longer_abstained(lab: Engine)
     record(lab, said(1, "lymphocyte"), said(2, "plasma_cell"))
     assert (counts(lab).abstained, counts(lab).counts) == (0, {"lymphocyte": 2, "plasma_cell": 1})
     with transaction(lab) as conn:
-        assert {one.cell_class: (one.called, one.abstained) for one in reports.differential(conn)} == {
+        assert {one.cell_class: (one.called, one.abstained) for one in cell_reports.differential(conn)} == {
             "lymphocyte": (2, 0),
             "plasma_cell": (1, 0),
         }
@@ -105,7 +105,7 @@ def test_a_rejected_detection_leaves_the_denominator(lab: Engine) -> None:
     read(lab, add_slide(lab), TEN)
     record(lab, said(5, "artefact"))
     with transaction(lab) as conn:
-        shares = {one.cell_class: (one.counted, one.share) for one in reports.differential(conn)}
+        shares = {one.cell_class: (one.counted, one.share) for one in cell_reports.differential(conn)}
     assert shares == {"lymphoblast": (True, 1 / 9), "lymphocyte": (True, 8 / 9), "artefact": (False, None)}
 
 

@@ -9,7 +9,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine
 
-from db import migrate, models, patients, reports, runs
+from db import cell_reports, migrate, models, patients, reports, runs
 from db.comparison import difference
 from db.errors import NotAllowedError, NotFoundError
 from db.models import Reach
@@ -42,7 +42,7 @@ def reach(engine: Engine, name: str = "m2") -> Reach:
 def reported(engine: Engine) -> tuple[object, ...]:
     """Return all that the reports say, times included."""
     with transaction(engine) as conn:
-        return (reports.patients(conn), reports.slides(conn), reports.differential(conn), reports.cells(conn))
+        return (reports.patients(conn), reports.slides(conn), cell_reports.differential(conn), cell_reports.cells(conn))
 
 
 def test_a_model_version_comes_back_with_its_confusion_and_card(lab: Engine) -> None:
@@ -102,7 +102,7 @@ def test_reading_the_archive_beside_the_active_model_changes_no_report(lab: Engi
         assert [(run.model_version, run.shown) for run in reports.runs(conn)] == [("m1", True)] * 2 + [
             ("m2", False)
         ] * 2
-        assert [cell.model_version for cell in reports.cells(conn, run_id=3)] == ["m2"]
+        assert [cell.model_version for cell in cell_reports.cells(conn, run_id=3)] == ["m2"]
         models.activate(conn, "m2", decide)
         assert standing(conn).finding == "consistent_with_ALL"
 

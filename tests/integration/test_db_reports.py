@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from db import reports, runs
+from db import cell_reports, reports, runs
 from db.errors import QueryError
 from db.query import answered
 from db.records import Batch, Share, Specimen
@@ -105,19 +105,19 @@ def test_cells_of_an_unfinished_run_are_invisible(lab: Engine) -> None:
     runs.store_plan(lab, claim, plan())
     runs.write_batch(lab, claim, batch(classes=["lymphoblast"]))
     with transaction(lab) as conn:
-        assert reports.cells(conn) == []
-        assert reports.differential(conn) == []
+        assert cell_reports.cells(conn) == []
+        assert cell_reports.differential(conn) == []
     runs.finish(lab, claim, decide)
     with transaction(lab) as conn:
-        assert len(reports.cells(conn)) == len(reports.differential(conn)) == 1
+        assert len(cell_reports.cells(conn)) == len(cell_reports.differential(conn)) == 1
         add(conn, stored("lab/patient/a.tif", etag="e2"))
-        assert reports.cells(conn) == []
+        assert cell_reports.cells(conn) == []
 
 
 def test_a_cell_is_reported_with_named_values(lab: Engine) -> None:
     read(lab, add_slide(lab), ["lymphoblast", "smudge"])
     with transaction(lab) as conn:
-        (found,) = reports.cells(conn, patient="patient", cell_class="smudge")
+        (found,) = cell_reports.cells(conn, patient="patient", cell_class="smudge")
     assert found.probabilities == pytest.approx(
         {"lymphoblast": 0.1, "plasma_cell": 0.1, "lymphocyte": 0.1, "smudge": 0.7}
     )
@@ -136,8 +136,8 @@ def test_pages_of_cells_are_pieces_of_all_of_them(lab: Engine, limit: int | None
         runs.finish(lab, claim, decide)
     everything = [(run, no, cell) for run in (1, 2) for no in range(2) for cell in range(2)]
     with transaction(lab) as conn:
-        found = reports.cells(conn, patient="patient", limit=limit, offset=offset)
-        classes = {one.cell_no for one in reports.cells(conn, cell_class="lymphocyte", limit=limit, offset=offset)}
+        found = cell_reports.cells(conn, patient="patient", limit=limit, offset=offset)
+        classes = {one.cell_no for one in cell_reports.cells(conn, cell_class="lymphocyte", limit=limit, offset=offset)}
     page = everything[offset:] if limit is None else everything[offset : offset + limit]
     assert [(one.run_id, one.batch_no, one.cell_no) for one in found] == page
     assert classes <= {1}
@@ -152,7 +152,7 @@ def test_the_differential_has_abstained_cells_below_the_line(lab: Engine) -> Non
     runs.write_batch(lab, claim, Batch(no=0, cells=cells))
     runs.finish(lab, claim, decide)
     with transaction(lab) as conn:
-        found = reports.differential(conn)
+        found = cell_reports.differential(conn)
     assert [(one.specimen, one.cell_class, one.called, one.abstained, one.share) for one in found] == [
         ("blood", "lymphoblast", 1, 0, 0.25),
         ("blood", "lymphocyte", 2, 1, 0.5),

@@ -2,33 +2,14 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.support.elements import Elements, elements_of
 from tests.support.outcomes import outcome
 from worker.training.classification.evaluation.page import write_report
-
-_VOID = {"meta", "img", "br"}
-
-
-class _Elements(HTMLParser):
-    """Collects elements, and proves that what was opened is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +24,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def elements(page: Path) -> _Elements:
-    parsed = _Elements()
-    parsed.feed(page.read_text(encoding="utf-8"))
-    return parsed
+def elements(page: Path) -> Elements:
+    return elements_of(page.read_text(encoding="utf-8"))
 
 
-def test_the_page_is_whole_and_says_what_it_is_not_for(page: Path, elements: _Elements) -> None:
+def test_the_page_is_whole_and_says_what_it_is_not_for(page: Path, elements: Elements) -> None:
     assert elements.open == []
     text = page.read_text(encoding="utf-8")
     assert text.count("Research use only, not for diagnostic procedures") == 2
@@ -58,7 +37,7 @@ def test_the_page_is_whole_and_says_what_it_is_not_for(page: Path, elements: _El
     assert "crops of 64 px &amp; &lt;more&gt;" in text
 
 
-def test_the_page_needs_no_other_file_and_no_network(page: Path, elements: _Elements) -> None:
+def test_the_page_needs_no_other_file_and_no_network(page: Path, elements: Elements) -> None:
     assert {tag for tag, _ in elements.found}.isdisjoint({"script", "link", "iframe", "object"})
     sources = [str(attributes["src"]) for tag, attributes in elements.found if tag == "img"]
     assert sources
@@ -66,7 +45,7 @@ def test_the_page_needs_no_other_file_and_no_network(page: Path, elements: _Elem
     assert not re.search(r"url\(|@import|https?://", page.read_text(encoding="utf-8"))
 
 
-def test_pictures_have_words_and_headings_cells(elements: _Elements) -> None:
+def test_pictures_have_words_and_headings_cells(elements: Elements) -> None:
     assert all(attributes.get("alt") for tag, attributes in elements.found if tag == "img")
     assert all(attributes.get("scope") for tag, attributes in elements.found if tag == "th")
     names = [str(attributes["id"]) for _, attributes in elements.found if "id" in attributes]

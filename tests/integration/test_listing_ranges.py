@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 
 from db.records import StoredObject
 from scheduler.changes import Memory
+from scheduler.comparison import ListingReport
 from scheduler.config import SchedulerSettings
-from scheduler.listing import ListingReport, reconcile
+from scheduler.listing import reconcile
 from tests.support.rows import decide, execute, scalar
 from worker.errors import ServiceError
 from worker.key_range import KeyRange, ranges_between

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from db import models, reports, runs
+from db import cell_reports, models, reports, runs
 from db.comparison import difference
 from db.records import CellClass
 from db.session import transaction
@@ -68,7 +68,7 @@ def test_a_worker_reads_with_two_model_versions_in_turn(engine: Engine, bench: B
         assert read_run(run_id, bench) is Outcome.DONE
     with transaction(engine) as conn:
         (shown,) = reports.patients(conn)
-        cells = {name: reports.cells(conn, run_id=run_id) for name, run_id in (("old", old[0]), ("new", new[0]))}
+        cells = {name: cell_reports.cells(conn, run_id=run_id) for name, run_id in (("old", old[0]), ("new", new[0]))}
         assert runs.due(conn, 10) == [new[1]]
     assert (shown.model_version, shown.slides_done, shown.slides_open) == ("old", 2, 0)
     assert len(cells["old"]) == len(cells["new"]) > 0  # the same segmenter found them

@@ -16,11 +16,12 @@ from db import runs
 from db.errors import NotAllowedError
 from db.records import RunState, StoredObject
 from db.session import transaction
-from scheduler import listing
+from scheduler import set_listing
 from scheduler.changes import Memory
+from scheduler.comparison import ListingReport
 from scheduler.config import SchedulerSettings
 from scheduler.events.listing import Listing
-from scheduler.listing import ListingReport, reconcile
+from scheduler.listing import reconcile
 from scheduler.registration import Door
 from tests.support.rows import Standing, decide, execute, read, scalar, standing, taken
 from worker.errors import ServiceError
@@ -313,7 +314,7 @@ def test_a_date_beyond_the_calendar_stops_nothing(scheduler: Scheduler) -> None:
 
 
 def test_pages_make_no_difference(scheduler: Scheduler, lab: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_PAGE", 3)
+    monkeypatch.setattr(set_listing, "_PAGE", 3)
     for number in range(10):
         scheduler.store.put_bytes(f"lab/patient/{number}.svs", b"slide")
         scheduler.sidecar(f"lab/patient/{number}.svs", mpp=0.5)

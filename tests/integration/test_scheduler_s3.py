@@ -13,8 +13,9 @@ from sqlalchemy import Engine
 from db import runs
 from db.session import transaction
 from scheduler.changes import Memory
+from scheduler.comparison import ListingReport
 from scheduler.config import SchedulerSettings
-from scheduler.listing import ListingReport, reconcile
+from scheduler.listing import reconcile
 from scheduler.status import Desk, tell_labs
 from tests.support.rows import decide, read, scalar, standing, taken
 from tests.support.swift import S3Server

@@ -15,10 +15,11 @@ from db import runs
 from db.records import StoredObject
 from db.session import transaction
 from db.slide_files import FoundSet
-from scheduler import changes, listing, registration, set_intake
+from scheduler import changes, comparison, registration, set_intake, set_listing
 from scheduler.changes import Memory
+from scheduler.comparison import ListingReport
 from scheduler.config import SchedulerSettings
-from scheduler.listing import ListingReport, reconcile
+from scheduler.listing import reconcile
 from tests.support.rows import Standing, decide, execute, read, scalar, standing, taken
 from worker.store_folder import FolderStore
 
@@ -107,7 +108,7 @@ def test_what_is_known_whole_is_not_looked_at_again(scheduler: Scheduler, monkey
     scheduler.put("x.mrxs", *OF_MRXS, "x.vms", "x.jpg", "x(1,0).jpg", "x_map.jpg", "s/1.dcm", "s/_COMPLETE")
     scheduler.look()
     assert len(scheduler.slides()) == 3
-    monkeypatch.setattr(listing, "take_in", lambda *_, **__: pytest.fail("looked at again"))
+    monkeypatch.setattr(comparison, "take_in", lambda *_, **__: pytest.fail("looked at again"))
     scheduler.look()
 
 
@@ -343,7 +344,7 @@ def test_too_many_files_are_refused_once(scheduler: Scheduler, monkeypatch: pyte
 
 
 def test_pages_make_no_difference(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "_PAGE", 3)
+    monkeypatch.setattr(set_listing, "_PAGE", 3)
     scheduler.put("x.mrxs", *OF_MRXS, "a.svs", "x.vms", "x.jpg", "x(1,0).jpg", "x_map.jpg", "s/1.dcm", "s/_COMPLETE")
     assert len(scheduler.look().new) == 4
     assert scheduler.look().new == ()

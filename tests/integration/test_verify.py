@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +15,8 @@ from sqlalchemy import Engine, make_url, text
 from db import models, patients, runs
 from db.records import CellClass, SlideFacts
 from db.session import make_engine, transaction
-from scheduler import cli
 from scheduler.model_files import document_of
+from tests.support.commands import Command
 from tests.support.models import write_tiny_model
 from tests.support.postgres import TEMPLATE, Server
 from tests.support.registry import altered
@@ -38,7 +37,7 @@ from worker.workshop import Workshop
 FEW = {CellClass.NEUTROPHIL: 10, CellClass.LYMPHOBLAST: 10}
 SLIDE = "lab/patient/1.tif"
 ALL = 99
-Command = Callable[..., tuple[object, str]]
+Verify = Callable[..., tuple[int, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +217,7 @@ def test_a_patient_whose_slides_wait_is_proven_to_be_incomplete(site: Site) -> N
 
 
 @pytest.fixture
-def command(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def command(site: Site, monkeypatch: pytest.MonkeyPatch, marrowline: Command, tmp_path: Path) -> Verify:
     """The command, with the site's settings; answers its exit code and what it printed."""
     url = site.shop.engine.url.render_as_string(hide_password=False).replace("+psycopg2", "")
     settings = {
@@ -229,18 +228,15 @@ def command(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     for name, value in settings.items():
         monkeypatch.setenv(f"MARROWLINE_{name}", str(value))
 
-    def run(*arguments: object) -> tuple[object, str]:
-        monkeypatch.setattr(sys, "argv", ["marrowline", "verify", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out or printed.err
+    def run(*arguments: object) -> tuple[int, str]:
+        code, out, err = marrowline("verify", *arguments)
+        return code, out or err
 
     return run
 
 
 def test_a_certificate_is_written_only_for_what_agrees_and_checked_without_the_line(
-    site: Site, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, command: Verify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, written = tmp_path / "key", tmp_path / "certificate.json"
     assert command("--make-key", key)[0] == 0
@@ -260,7 +256,7 @@ def test_a_certificate_is_written_only_for_what_agrees_and_checked_without_the_l
     assert (code, "changed after it was signed" in said) == (1, True)
 
 
-def test_what_differs_is_printed_fails_and_gets_no_certificate(site: Site, command: Command, tmp_path: Path) -> None:
+def test_what_differs_is_printed_fails_and_gets_no_certificate(site: Site, command: Verify, tmp_path: Path) -> None:
     command("--make-key", tmp_path / "key")
     site.behind("UPDATE run_count SET called = called + 1")
     code, said = command("patient", "--out", tmp_path / "certificate.json")

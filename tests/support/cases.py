@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from db.cases import Case, CaseCell, CaseSlide
-from db.records import Area, CellClass, Specimen, SpecimenTally, StoredObject, Tally
+from db.records import Area, CellClass, Specimen, SpecimenTally, StoredObject
 from db.reports import ModelVersionReport, PatientReport
-from worker.rules import DEFAULT_RULE
+from tests.support.tallies import tally_of
 from worker.verdict import decide
 
 AT = datetime(2026, 11, 23, 16, 47, tzinfo=UTC)
@@ -46,15 +46,8 @@ def case(
     patient: str = "P-1",
 ) -> Case:
     """Return a patient of one or two slides whose finding follows from the counts by the default rule."""
-    tally = Tally(
-        model_version="m1",
-        rule=DEFAULT_RULE,
-        specimens=(SpecimenTally(specimen=specimen, counts=counts, abstained=abstained, slides_done=2),),
-        slides_done=2,
-        slides_open=0,
-        slides_quarantined=quarantined,
-    )
-    found = decide(tally)
+    read = SpecimenTally(specimen=specimen, counts=counts, abstained=abstained, slides_done=2)
+    found = decide(tally_of(read, model_version="m1", slides_quarantined=quarantined))
     report = PatientReport(
         lab="lab",
         patient=patient,

@@ -1,19 +1,24 @@
-"""Single commands called in this process, and the drawn field that they are tried on."""
+"""Commands called in this process, and the drawn field that those on pictures are tried on."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import pytest
 import typer
 from typer.testing import CliRunner
 
 from db.records import CellClass
+from scheduler import cli
 from worker.drawing.smear import DrawnSmear, SmearSpec, draw_smear
 
 Run = Callable[..., tuple[int, str]]
 """Takes the arguments; returns the exit code and what was printed, and raises what the command raises."""
+Command = Callable[..., tuple[int, str, str]]
+"""Takes the arguments of `marrowline`; returns the exit code, and what was written on stdout and on stderr."""
 
 
 def runner(command: Callable[..., None]) -> Run:
@@ -26,6 +31,19 @@ def runner(command: Callable[..., None]) -> Run:
         if answer.exception and not isinstance(answer.exception, SystemExit):
             raise answer.exception
         return answer.exit_code, answer.stdout
+
+    return run
+
+
+def whole_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return what calls `marrowline` as a shell would."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["marrowline", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
 
     return run
 

@@ -76,6 +76,18 @@ def data_folder(name: str) -> Path:
     return Path(root) / name
 
 
+REFUSED = {
+    "derived_empty.svs": "empty_file",
+    "derived_truncated_half.svs": "truncated",
+    "tifftools_bad_header1.tif": "unsupported_format",
+    "tifftools_bad_ifd_offset.tif": "truncated",
+    "tifftools_bad_jpeg.tif": "damaged",
+    "unopenable.tiff": "unsupported_format",
+    "unreadable.svs": "unreadable_region",
+}
+"""The corrupt ones of the real images, and for what they are refused."""
+
+
 class MemorySlide:
     """Levels in memory as a `PixelSource`, strict about its caller's duties."""
 

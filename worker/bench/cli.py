@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from worker.bench import report
 from worker.bench.report import Measured
 from worker.config import StoreSettings
 from worker.nets.segmenter_cards import DEFAULT
+from worker.progress import bars
 
 bench = typer.Typer(
     add_completion=False,
@@ -52,7 +51,7 @@ def read(
     spec = QUICK if quick else ReadSpec()
     if rounds is not None:
         spec = replace(spec, rounds=rounds)
-    with _progress() as progress:
+    with bars(Console(stderr=True)) as progress:
         results = bench_read(_folder(folder), spec, progress)
     _show(results, json=as_json)
 
@@ -62,7 +61,7 @@ def memory(folder: _Dir = None, as_json: _Json = False, quick: _Quick = False) -
     """Peak memory of reading a small and a large slide whole."""
     from worker.bench.memory import QUICK_SIDES_PX, SIDES_PX, bench_memory  # noqa: PLC0415 - loads the decoders
 
-    with _progress() as progress:
+    with bars(Console(stderr=True)) as progress:
         results = bench_memory(_folder(folder), QUICK_SIDES_PX if quick else SIDES_PX, progress)
     _show(results, json=as_json)
 
@@ -79,7 +78,7 @@ def segment(
     spec = SegmentSpec(segmenter=segmenter)
     if quick:
         spec = replace(spec, rounds=QUICK_ROUNDS, crops_px=QUICK_CROPS_PX)
-    with _progress() as progress:
+    with bars(Console(stderr=True)) as progress:
         results = bench_segment(spec, progress)
     _show(results, json=as_json)
 
@@ -94,18 +93,3 @@ def _show(results: Sequence[Measured], *, json: bool) -> None:
 
 def _folder(given: Path | None) -> Path:
     return given if given is not None else StoreSettings().cache_dir / "bench"
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show on stderr what is done, and how much of it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)
-
-        yield tell

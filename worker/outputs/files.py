@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from gzip import GzipFile
@@ -10,6 +9,7 @@ from hashlib import sha256
 from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
+from uuid import uuid4
 
 from db.reports import PatientReport
 from worker.errors import BadRequestError
@@ -29,7 +29,7 @@ def whole(path: Path, *, packed: bool = False) -> Iterator[TextIO]:
 @contextmanager
 def whole_bytes(path: Path) -> Iterator[BinaryIO]:
     """Yield a file of bytes, otherwise as `whole`."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
+    staged = path.with_name(f".{uuid4().hex}.part")  # shorter than a file's name may be, whatever the path's is
     try:
         with staged.open("wb") as file:
             yield file

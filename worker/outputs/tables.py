@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import reports
+from db import cell_reports
 from db.cases import Case, CaseCell, CaseSlide
 from db.session import transaction
 from worker.outputs.files import patient_stem, whole
@@ -74,7 +74,7 @@ def _cells(conn: Connection, case: Case, along: _Along) -> Iterator[_Row]:
 def _differential(conn: Connection, case: Case) -> Iterator[_Row]:
     """Yield the counts of every specimen and class, with the share's interval where the verdict states it."""
     stated = {one["specimen"]: one.get("shares", {}) for one in case.evidence.get("specimens", ())}
-    for row in reports.differential(conn, lab=case.report.lab, patient=case.report.patient):
+    for row in cell_reports.differential(conn, lab=case.report.lab, patient=case.report.patient):
         share: Mapping[str, Any] = stated.get(row.specimen, {}).get(row.cell_class, {})
         yield {name: getattr(row, name) for name in _DIFFERENTIAL} | {name: share.get(name) for name in _INTERVAL}
 

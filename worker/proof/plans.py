@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from db.cases import Case, CaseSlide
 from db.proofs import Recorded
 from db.records import Area
-from worker import pipeline
+from worker import planning
 from worker.proof.checks import Check, check, one_of_many
 from worker.slides.smear import areas
 from worker.slides.smear.readable import Readable
@@ -21,7 +21,7 @@ def check_plans(case: Case, recorded: Recorded) -> Check:
 
 def is_whole(slide: CaseSlide, recorded: Recorded) -> bool:
     """Tell whether the slide's plan is the one that was stored under its digest."""
-    return slide.plan is not None and pipeline.plan_digest(slide.plan) == recorded.plan_digests[slide.run_id]
+    return slide.plan is not None and planning.plan_digest(slide.plan) == recorded.plan_digests[slide.run_id]
 
 
 def _faults(slide: CaseSlide, recorded: Recorded) -> Iterator[str]:
@@ -33,7 +33,7 @@ def _faults(slide: CaseSlide, recorded: Recorded) -> Iterator[str]:
         yield f"{name} is of other bytes than the slide's"
     if plan["weights_sha256"] != recorded.model.weights_sha256:
         yield f"{name} is of another model"
-    if not _alike(slide.areas, areas.areas(Readable.from_json(plan["readable"]), pipeline.plane_of(plan))):
+    if not _alike(slide.areas, areas.areas(Readable.from_json(plan["readable"]), planning.plane_of(plan))):
         yield f"{name} counts in other areas than those stored"
 
 

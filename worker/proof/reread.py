@@ -10,7 +10,7 @@ from pathlib import Path
 
 from db.cases import CaseSlide
 from db.records import Batch, Plan
-from worker import pipeline
+from worker import pipeline, planning
 from worker.errors import BadSlideError, ObjectChangedError
 from worker.nets.registry import Model
 from worker.slides.sandbox.opening import opened_by
@@ -69,7 +69,7 @@ def _batches(
 def _plan(slide: CaseSlide) -> Plan:
     document = slide.plan or {}
     return Plan(
-        digest=pipeline.plan_digest(document),
+        digest=planning.plan_digest(document),
         n_batches=slide.n_batches or 0,
         document=document,
         mpp_um=slide.mpp_um or 0.0,

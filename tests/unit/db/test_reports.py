@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from db import reports
+from db import cell_reports, reports
 
 VIEWS = Path(reports.__file__).parent / "views"
 
@@ -17,8 +17,8 @@ VIEWS = Path(reports.__file__).parent / "views"
         (reports.PatientReport, "010_patients.sql"),
         (reports.SlideReport, "020_slides.sql"),
         (reports.RunReport, "030_runs.sql"),
-        (reports.CellReport, "040_cells.sql"),
-        (reports.DifferentialReport, "050_differential.sql"),
+        (cell_reports.CellReport, "040_cells.sql"),
+        (cell_reports.DifferentialReport, "050_differential.sql"),
     ],
 )
 def test_every_field_of_a_report_is_a_column_of_its_view(kind: type[reports.PatientReport], view: str) -> None:

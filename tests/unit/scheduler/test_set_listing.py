@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from db.records import StoredObject
 from scheduler import set_listing
 from scheduler.intake import is_slide_key, sidecar_key
-from scheduler.set_listing import ListedSet, gathered
+from scheduler.set_listing import ListedSet, gathered, paged
 from worker.slide_sets import MOST_FILES, SetKind, folder_of, may_belong, set_kind
 
 _WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -149,3 +149,21 @@ def _all_alone(keys: set[str]) -> set[str]:
         and not (key.endswith(".dcm") and "/" in key)
         and not (key.endswith(".jpg") and key[: key.rfind("/") + 1] in vms)
     }
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 9])
+def test_pages_hold_every_object_once_in_order(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(set_listing, "_PAGE", 4)
+    objects = _objects(f"{number}.svs" for number in range(count))
+    pages = list(paged(objects))
+    assert [obj for page in pages for obj in page] == objects
+    assert all(1 <= len(page) <= 4 for page in pages)
+
+
+def test_a_sidecar_is_on_the_page_of_its_slide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(set_listing, "_PAGE", 2)
+    objects = _objects(["a.svs", "b.svs", "b.svs.json", "c.svs"])
+    assert [[obj.key for obj in page] for page in paged(objects)] == [
+        ["a.svs", "b.svs", "b.svs.json"],
+        ["c.svs"],
+    ]

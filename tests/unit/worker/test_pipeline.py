@@ -15,7 +15,8 @@ from worker.drawing.tiff import write_pyramid
 from worker.errors import BadSlideError
 from worker.geometry import Box
 from worker.nets.registry import Model, load
-from worker.pipeline import ReadingSpec, plan_slide, read_slide
+from worker.pipeline import read_slide
+from worker.planning import ReadingSpec, plan_slide
 from worker.slides.files.formats import open_slide_file
 from worker.slides.reader import LocalReader, SlideReader
 from worker.slides.slide import RgbImage

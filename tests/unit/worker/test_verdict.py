@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from db.records import CellClass, Confusion, Finding, Specimen, SpecimenTally, Tally
+from tests.support import tallies
 from worker.counting.intervals import clopper_pearson
 from worker.rules import RULES
 from worker.verdict import decide
@@ -29,14 +30,7 @@ def tally_of(
     part = SpecimenTally(
         specimen=specimen, counts={c.value: n for c, n in counts.items()}, abstained=abstained, slides_done=1
     )
-    return Tally(
-        model_version="m",
-        rule=rule,
-        specimens=(part,),
-        slides_done=1,
-        slides_open=still_open,
-        slides_quarantined=quarantined,
-    )
+    return tallies.tally_of(part, rule=rule, slides_open=still_open, slides_quarantined=quarantined)
 
 
 @given(cells=st.integers(1, 3000), data=st.data())
@@ -149,8 +143,7 @@ def test_a_threshold_reached_in_one_specimen_holds_whatever_the_other_shows() ->
 
 
 def test_nothing_read_is_insufficient() -> None:
-    tally = Tally(model_version="m", rule=FIRST, specimens=(), slides_done=0, slides_open=0, slides_quarantined=0)
-    verdict = decide(tally)
+    verdict = decide(tallies.tally_of(rule=FIRST))
     assert verdict.finding is Finding.INSUFFICIENT
     assert verdict.shares["lymphoblast"].value is None
 

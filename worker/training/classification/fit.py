@@ -77,7 +77,8 @@ def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
     parts = checked_split(crops, recipe.seed)
     say(", ".join(f"{name}: {len(part)} crops" for name, part in parts.items()))
     val = capped(parts["val"], _VAL_PER_LABEL, recipe.seed)
-    net = loop.fit(parts["train"], val, recipe, training.work / "state", initial=initial, device=str(device), say=say)
+    place = loop.Place(folder=training.work / "state", device=str(device), initial=initial)
+    net = loop.fit(parts["train"], val, recipe, place, say=say)
     say("calibrating and judging")
     return write(net, training, parts)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +27,32 @@ from worker.training.classification.state import State, begun, best, keep, keep_
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a training keeps its state and where it runs."""
+
+    folder: Path
+    device: str = "cpu"
+    initial: Mapping[str, Tensor] | None = None  # weights to begin with, of some or all layers
+
+
 def fit(
     train: CropSet,
     val: CropSet,
     recipe: Recipe,
-    folder: Path,
+    place: Place,
     *,
-    initial: Mapping[str, Tensor] | None = None,
     augment: sampling.Augment = augmented,
-    device: str = "cpu",
     say: Say = print,
 ) -> Classifier:
-    """Return the averaged network of the best epoch by balanced accuracy on `val`, on the CPU; keep state in `folder`.
+    """Return the averaged network of the best epoch by balanced accuracy on `val`, on the CPU; keep state in its place.
 
-    `initial` are weights to begin with, of some or all layers; `augment` makes the variants of a crop.
+    `augment` makes the variants of a crop.
     Raises BadRequestError when the weights do not fit, or when the folder holds a training with another recipe.
     """
+    folder, classes = place.folder, train.allowed.shape[1]
     folder.mkdir(parents=True, exist_ok=True)
-    classes = train.allowed.shape[1]
-    state = begun(recipe, classes, torch.device(device), initial)
+    state = begun(recipe, classes, torch.device(place.device), place.initial)
     if restore(state, recipe, folder):
         say(f"going on after epoch {state.epoch}")
     while state.epoch < recipe.epochs and not _is_stale(state.history, recipe.patience):

@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from worker.errors import BadRequestError, MarrowlineError
 from worker.nets.segmenter_cards import CLASSICAL, names
+from worker.progress import bars
 from worker.training.segmentation.contenders import Contender, contender, loader
 from worker.training.segmentation.data import part_of
 from worker.training.segmentation.fields import DRAWN, DRAWN_CLUMPS, Listed, drawn, listed
@@ -29,13 +28,11 @@ from worker.training.segmentation.overlays import Pixels, Shown, chosen, panel, 
 from worker.training.segmentation.scores import SegmentFn, SourceScore, score_source
 from worker.training.segmentation.sets import SETS, present
 from worker.training.segmentation.tables import to_json, to_markdown
+from worker.workshop import Tell
 
 ALL = "all"
 PARTS = ("train", "val", ALL)
 _SMEARS = 8
-
-Tell = Callable[[str, int, int], None]
-"""Told what is judged, how many fields of it are done, and of how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,20 +115,6 @@ def _shown(score: SourceScore, task: Task, segment: SegmentFn) -> Pixels:
     return panel(score, shown)
 
 
-@contextmanager
-def _progress(console: Console) -> Iterator[Tell]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bars:
-        tasks = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)
-
-        yield tell
-
-
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m worker.training.segmentation.evaluate", description="Judge segmenters on outlined fields."
@@ -165,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tasks, left_out = _tasks(given)
         if left_out:
             console.print(f"left out, for there are no such weights: {', '.join(left_out)}", markup=False)
-        with _progress(console) as tell:
+        with bars(console) as tell:
             judge(tasks, loader(given.models_dir, given.device), given.out, part=given.part, tell=tell)
     except MarrowlineError as error:
         console.print(f"error: {error}", style="red", markup=False)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, norm, t
 
-from db.records import CellClass, Measured, SlideTally, Specimen, SpecimenTally
+from db.records import CellClass, Measured, SlideTally
+from tests.support.tallies import marrow_of
 from worker.counting.dispersion import between_areas, between_slides, design_effect
 
 BLAST = CellClass.LYMPHOBLAST
@@ -16,20 +17,9 @@ def slide(no: int, blasts: int, others: int, *, areas: tuple[float, int] | None 
     return SlideTally(slide_id=no, counts=counts, abstained=0, measured=measured)
 
 
-def specimen(*slides: SlideTally) -> SpecimenTally:
-    names = {name for one in slides for name in one.counts}
-    return SpecimenTally(
-        specimen=Specimen.MARROW,
-        counts={name: sum(one.counts[name] for one in slides) for name in names},
-        abstained=sum(one.abstained for one in slides),
-        slides_done=len(slides),
-        slides=slides,
-    )
-
-
 def test_slides_are_compared_by_pearsons_chi_square() -> None:
     blasts, others = [60, 30, 45], [240, 270, 155]
-    found = between_slides(specimen(*(slide(no, *pair) for no, pair in enumerate(zip(blasts, others, strict=True)))))
+    found = between_slides(marrow_of(*(slide(no, *pair) for no, pair in enumerate(zip(blasts, others, strict=True)))))
     reference = chi2_contingency(np.array([blasts, others]), correction=False)
     one = next(one for one in found if one.cell_class == BLAST)
     assert [one.chi2, one.p] == pytest.approx([reference.statistic, reference.pvalue])
@@ -38,27 +28,27 @@ def test_slides_are_compared_by_pearsons_chi_square() -> None:
 
 
 def test_a_single_slide_or_a_rare_class_is_not_compared() -> None:
-    assert between_slides(specimen(slide(1, 60, 240))) == []
-    assert [one.cell_class for one in between_slides(specimen(slide(1, 0, 300), slide(2, 1, 299)))] == []
+    assert between_slides(marrow_of(slide(1, 60, 240))) == []
+    assert [one.cell_class for one in between_slides(marrow_of(slide(1, 0, 300), slide(2, 1, 299)))] == []
 
 
 def test_areas_of_all_slides_are_taken_together() -> None:
-    (one,) = between_areas(specimen(slide(1, 60, 240, areas=(30.0, 10)), slide(2, 60, 240, areas=(20.0, 15))))
+    (one,) = between_areas(marrow_of(slide(1, 60, 240, areas=(30.0, 10)), slide(2, 60, 240, areas=(20.0, 15))))
     assert (one.chi2, one.df, one.dispersion) == (50.0, 25, 2.0)
 
 
 def test_of_few_areas_only_an_unevenness_that_chance_does_not_explain_takes_cells_away() -> None:
-    even = specimen(slide(1, 60, 240, areas=(7.0, 4)), slide(2, 62, 238))
+    even = marrow_of(slide(1, 60, 240, areas=(7.0, 4)), slide(2, 62, 238))
     assert design_effect(even, BLAST) == 1.0
-    uneven = specimen(slide(1, 60, 240, areas=(12.0, 4)), slide(2, 62, 238))
+    uneven = marrow_of(slide(1, 60, 240, areas=(12.0, 4)), slide(2, 62, 238))
     assert design_effect(uneven, BLAST) == 3.0
-    apart = specimen(slide(1, 20, 280, areas=(12.0, 4)), slide(2, 120, 180))
+    apart = marrow_of(slide(1, 20, 280, areas=(12.0, 4)), slide(2, 120, 180))
     assert design_effect(apart, BLAST) == next(one.dispersion for one in between_slides(apart)) > 3
 
 
 def test_of_many_areas_any_unevenness_does_with_an_allowance_for_its_own_uncertainty() -> None:
     def effect(chi2: float) -> float:
-        return design_effect(specimen(slide(1, 60, 240, areas=(chi2, 19))), BLAST)
+        return design_effect(marrow_of(slide(1, 60, 240, areas=(chi2, 19))), BLAST)
 
     allowance = (t.ppf(0.975, 19) / norm.ppf(0.975)) ** 2
     assert effect(19 * 1.3) == pytest.approx(1.3 * allowance)  # chance explains that much: p is 0.17

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from db.records import Finding, Measured, SlideTally, Specimen, SpecimenTally, Stop, Tally
+from tests.support.tallies import marrow_of, tally_of
 from worker.rules import DEFAULT_RULE
 from worker.verdict import decide
 
@@ -28,22 +29,7 @@ def tally(*slides: dict[str, int], abstained: int = 0, rule: str = DEFAULT_RULE,
     parts = tuple(
         SlideTally(slide_id=no, counts=counts, abstained=abstained, **extra) for no, counts in enumerate(slides, 1)
     )
-    names = {name for one in parts for name in one.counts}
-    specimen = SpecimenTally(
-        specimen=Specimen.MARROW,
-        counts={name: sum(one.counts.get(name, 0) for one in parts) for name in names},
-        abstained=abstained * len(parts),
-        slides_done=len(parts),
-        slides=parts,
-    )
-    return Tally(
-        model_version="m",
-        rule=rule,
-        specimens=(specimen,),
-        slides_done=len(parts),
-        slides_open=0,
-        slides_quarantined=0,
-    )
+    return tally_of(marrow_of(*parts), rule=rule)
 
 
 def drawn(rule: str, rng: np.random.Generator) -> Tally:
@@ -54,14 +40,7 @@ def drawn(rule: str, rng: np.random.Generator) -> Tally:
         called = dict(zip(["lymphoblast", "plasma_cell", "neutrophil", "erythroblast"], counts, strict=True))
         abstained = int(rng.integers(0, 2) * rng.integers(0, 60))
         parts.append(SpecimenTally(specimen=kinds[kind], counts=called, abstained=abstained, slides_done=1))
-    return Tally(
-        model_version="m",
-        rule=rule,
-        specimens=tuple(parts),
-        slides_done=len(parts),
-        slides_open=int(rng.random() < 0.1),
-        slides_quarantined=0,
-    )
+    return tally_of(*parts, rule=rule, slides_open=int(rng.random() < 0.1))
 
 
 @pytest.mark.parametrize("edition", [FIRST, SECOND])

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import pytest
 
-from db.records import SlideTally, Specimen, SpecimenTally, Stop, Tally
+from db.records import SlideTally, Stop, Tally
+from tests.support.tallies import marrow_of, tally_of
 from worker.rules import DEFAULT_RULE
 from worker.verdict import decide
 
@@ -17,21 +18,7 @@ COUNTS = {"neutrophil": 200, "immature_granulocyte": 150, "erythroblast": 150, "
 
 def judged(*stops: Stop | None, rule: str = ADAPTIVE) -> Tally:
     slides = tuple(SlideTally(slide_id=no, counts=COUNTS, abstained=0, stop=stop) for no, stop in enumerate(stops, 1))
-    specimen = SpecimenTally(
-        specimen=Specimen.MARROW,
-        counts={name: len(stops) * n for name, n in COUNTS.items()},
-        abstained=0,
-        slides_done=len(stops),
-        slides=slides,
-    )
-    return Tally(
-        model_version="m",
-        rule=rule,
-        specimens=(specimen,),
-        slides_done=len(stops),
-        slides_open=0,
-        slides_quarantined=0,
-    )
+    return tally_of(marrow_of(*slides), rule=rule)
 
 
 def test_a_verdict_says_of_every_slide_with_looks_where_and_why_its_counting_ended() -> None:

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.cases import Case
-from db.records import CellClass, Specimen, SpecimenTally, Tally
+from db.records import CellClass, Specimen, SpecimenTally
 from tests.support.export_cases import SLIDE, case_with
 from tests.support.fhir_schema import faults
+from tests.support.tallies import tally_of
 from worker.outputs.fhir.write import bundle_of
 from worker.outputs.panel import NOTICE
 from worker.rules import RULES
@@ -93,11 +94,7 @@ TALLIES = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(specimens=TALLIES, rule=st.sampled_from(sorted(RULES)))
 def test_any_verdict_is_a_bundle_as_the_specification_says(specimens: list[SpecimenTally], rule: str) -> None:
-    tally = Tally(
-        model_version="m1", rule=rule, specimens=tuple(specimens), slides_done=len(specimens), slides_open=0,
-        slides_quarantined=0,
-    )  # fmt: skip
-    verdict = decide(tally)
+    verdict = decide(tally_of(*specimens, rule=rule, model_version="m1"))
     case = case_with(evidence=verdict.evidence, finding=verdict.finding.value, reason=verdict.reason, rule=rule)
     bundle = json.loads(json.dumps(bundle_of(case), allow_nan=False))
     assert faults(bundle) == []

@@ -3,42 +3,14 @@ from __future__ import annotations
 import itertools
 import re
 from html import unescape
-from html.parser import HTMLParser
 
 import pytest
 
 from tests.support.cases import case, with_evidence
+from tests.support.elements import elements_of
 from tests.support.report_pages import report_page
 from tests.unit.worker.report.test_content import MORE, stop
 from worker.outputs.report.html import rendered
-
-_VOID = {"meta", "img", "br", "path", "circle"}
-
-
-class _Elements(HTMLParser):
-    """Collects elements, and proves that what was opened is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def parsed(page: str) -> _Elements:
-    found = _Elements()
-    found.feed(page)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +19,7 @@ def page() -> str:
 
 
 def test_the_page_is_whole_and_carries_the_notice_above_and_below(page: str) -> None:
-    assert parsed(page).open == []
+    assert elements_of(page).open == []
     body = page[page.index("<body>") :]
     assert body.index("Research use only, not for diagnostic procedures") < body.index("Incomplete")
     assert body.rindex("Research use only, not for diagnostic procedures") > body.index("What this report cannot say")
@@ -64,7 +36,7 @@ def test_the_page_says_where_counting_stopped_and_what_the_fuzzy_rules_were_told
 
 
 def test_the_page_needs_no_other_file_no_script_and_no_network(page: str) -> None:
-    found = parsed(page).found
+    found = elements_of(page).found
     assert {tag for tag, _ in found}.isdisjoint({"script", "link", "iframe", "object", "form"})
     sources = [str(attributes["src"]) for tag, attributes in found if tag == "img"]
     assert sources
@@ -73,7 +45,7 @@ def test_the_page_needs_no_other_file_no_script_and_no_network(page: str) -> Non
 
 
 def test_pictures_and_bars_have_words_tables_heads_and_links_ends(page: str) -> None:
-    found = parsed(page).found
+    found = elements_of(page).found
     assert all(attributes.get("alt") for tag, attributes in found if tag == "img")
     assert all(attributes.get("aria-label") for _, attributes in found if attributes.get("role") == "img")
     assert all(attributes.get("scope") for tag, attributes in found if tag == "th")
@@ -84,7 +56,7 @@ def test_pictures_and_bars_have_words_tables_heads_and_links_ends(page: str) -> 
 
 
 def test_headings_skip_no_level(page: str) -> None:
-    levels = [int(tag[1]) for tag, _ in parsed(page).found if re.fullmatch(r"h[1-6]", tag)]
+    levels = [int(tag[1]) for tag, _ in elements_of(page).found if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
@@ -92,7 +64,7 @@ def test_headings_skip_no_level(page: str) -> None:
 def test_nothing_that_a_lab_writes_becomes_markup() -> None:
     hostile = '<script>alert("x")</script>'
     fuzzy = {"ALL": {"system": hostile, "inputs": {hostile: 1.0}, "rules": [{"rule": hostile, "strength": 1}]}}
-    found = parsed(rendered(report_page(with_evidence(case(patient=hostile, quarantined=1), fuzzy=fuzzy))))
+    found = elements_of(rendered(report_page(with_evidence(case(patient=hostile, quarantined=1), fuzzy=fuzzy))))
     assert "script" not in {tag for tag, _ in found.found}
     assert "are" not in {tag for tag, _ in found.found}  # of the reason "its tiles <are torn>"
 

@@ -157,10 +157,8 @@ def _network(whole: Evaluation, job: Job, own: CropSet, fold: Fold) -> list[Prob
         own.where(fold.train),
         own.where(fold.val),
         recipe,
-        _state(whole, job),
-        initial=_initial(whole, job),
+        loop.Place(folder=_state(whole, job), device=_device(whole), initial=_initial(whole, job)),
         augment=partial(augmented, colour=whole.profile.colour),
-        device=_device(whole),
         say=_quiet,
     ).to(_device(whole))
     return [systems.seen_turned(net, own.where(rows), recipe, whole.profile.turns) for rows in (fold.val, fold.test)]

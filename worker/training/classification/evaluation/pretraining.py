@@ -27,7 +27,7 @@ def pretrain(others: CropSet, recipe: Recipe, out: Path, *, device: str, say: lo
     parts = split(others, recipe.seed)
     # What is judged is another set, so that nothing but a few crops to watch the training is held back.
     train, val = joined([parts["train"], parts["test"]]), capped(parts["val"], _VAL_PER_LABEL, recipe.seed)
-    net = loop.fit(train, val, recipe, out.with_suffix(".training"), device=device, say=say)
+    net = loop.fit(train, val, recipe, loop.Place(folder=out.with_suffix(".training"), device=device), say=say)
     part = out.with_suffix(".part")
     save_file({k: v.contiguous() for k, v in net.state_dict().items() if not k.startswith("head.")}, part)
     part.replace(out)
