@@ -13,7 +13,7 @@ PATIENT = {
         "WITH page AS MATERIALIZED (SELECT run_id, batch_no, cell_no FROM report.cells"
         " WHERE lab = :lab AND patient = :patient AND shown ORDER BY run_id, batch_no, cell_no LIMIT 1000)"
         " SELECT run_id, batch_no, cell_no, x_l0, y_l0, cell_class, abstained, probability FROM report.cells"
-        " WHERE run_id = ANY (ARRAY(SELECT DISTINCT run_id FROM page))"
+        " WHERE lab = :lab AND patient = :patient AND run_id = ANY (ARRAY(SELECT DISTINCT run_id FROM page))"
         " AND batch_no = ANY (ARRAY(SELECT DISTINCT batch_no FROM page)) ORDER BY run_id, batch_no, cell_no LIMIT 1000"
     ),
     "cells: everything of a batch": "SELECT * FROM report.cells WHERE run_id = :run_id AND batch_no = 7",
