@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, Engine, Select, Update, func, select, update
 
 from db.cases import Case, case_of
@@ -28,6 +28,7 @@ MOST_TRIES = 8
 """After so many in a row a report is given up, until the patient's next verdict or a person wants it tried again."""
 LOST = "worker_lost"
 _SOON_S, _LATEST_S = 60.0, 3600.0
+_NAMED = 5
 _CASE = TypeAdapter(Case)
 _NO_DOCUMENT: dict[str, Any] = {"document": None, "document_wanted": None, "document_rev": None}
 _DUE = (page.c.written < page.c.wanted, page.c.tries < MOST_TRIES, page.c.next_at <= func.now())
@@ -46,8 +47,15 @@ class PageClaim:
     document: Mapping[str, Any]
 
     def case(self) -> Case:
-        """Return what the report is of. Raises ValueError when another version of the package put it there."""
-        return _CASE.validate_python(self.document)
+        """Return what the report is of.
+
+        Raises ValueError, which names no value of it, when another version of the package put it there.
+        """
+        try:
+            return _CASE.validate_python(self.document)
+        except ValidationError as error:
+            wrong = {".".join(str(part) for part in one["loc"]) for one in error.errors()}
+        raise ValueError(f"the case is not as this version knows one: {', '.join(sorted(wrong)[:_NAMED])}")
 
 
 @dataclass(frozen=True, kw_only=True)

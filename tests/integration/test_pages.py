@@ -255,7 +255,7 @@ def test_a_bug_burns_a_try_and_rises(bench: Bench, bell: CeleryDoorbell) -> None
     execute(bench.engine, "UPDATE report_page SET document = '{}'")
     with pytest.raises(ValueError, match="report"):
         write_page(1, bench)
-    assert scalar(bench.engine, "SELECT tries || error_code FROM report_page") == "1validation"
+    assert scalar(bench.engine, "SELECT tries || error_code FROM report_page") == "1value"
 
 
 def test_a_worker_that_stops_uses_up_no_try(bench: Bench, bell: CeleryDoorbell) -> None:
