@@ -31,7 +31,9 @@ _SOON_S, _LATEST_S = 60.0, 3600.0
 _NAMED = 5
 _CASE = TypeAdapter(Case)
 _NO_DOCUMENT: dict[str, Any] = {"document": None, "document_wanted": None, "document_rev": None}
-_DUE = (page.c.written < page.c.wanted, page.c.tries < MOST_TRIES, page.c.next_at <= func.now())
+_OPEN = page.c.written < page.c.wanted
+"""As the index of what is due has it, so that no question goes through all patients."""
+_DUE = (_OPEN, page.c.tries < MOST_TRIES, page.c.next_at <= func.now())
 _GIVEN_UP = (page.c.tries >= MOST_TRIES, page.c.error_code.is_not(None))
 
 
@@ -74,7 +76,7 @@ def document_of(case: Case) -> dict[str, Any]:
 
 def give_up_lost(conn: Connection) -> list[int]:
     """Give up the reports whose last try ended without a word; return their patients."""
-    spent = (page.c.written < page.c.wanted, page.c.tries >= MOST_TRIES, page.c.next_at <= func.now())
+    spent = (_OPEN, page.c.tries >= MOST_TRIES, page.c.next_at <= func.now())
     lost = update(page).where(*spent, page.c.error_code.is_(None)).values(error_code=LOST, **_NO_DOCUMENT)
     return list(conn.execute(lost.returning(page.c.patient_id)).scalars())
 
@@ -87,8 +89,20 @@ def due(conn: Connection, limit: int) -> list[int]:
 
 def handed_out(conn: Connection) -> Mapping[int, bool]:
     """Return the patients whose report a worker has or is to write, and whether one could claim it now."""
-    rows = conn.execute(select(page.c.patient_id, *_DUE).where(page.c.document.is_not(None)))
+    rows = conn.execute(select(page.c.patient_id, *_DUE).where(_OPEN, page.c.document.is_not(None)))
     return {row[0]: all(row[1:]) for row in rows}
+
+
+def take_back(conn: Connection) -> list[int]:
+    """Take back the cases that no worker is at and that the verdict has left behind; return their patients."""
+    left_behind = (
+        patient.c.id == page.c.patient_id,
+        verdict.c.patient_id == patient.c.id,
+        verdict.c.model_version_id == patient.c.shown_model_id,
+        verdict.c.rev != page.c.document_rev,
+    )
+    stale = update(page).where(*_DUE, page.c.document.is_not(None), *left_behind).values(_NO_DOCUMENT)
+    return list(conn.execute(stale.returning(page.c.patient_id)).scalars())
 
 
 def hand_out(conn: Connection, patient_id: int) -> bool:
@@ -180,15 +194,14 @@ def release(engine: Engine, held: PageClaim) -> None:
 def try_again(conn: Connection) -> list[tuple[str, str]]:
     """Give reports that were given up all their tries back; return lab and pseudonym of the patients."""
     fresh = {"tries": 0, "error_code": None, "next_at": func.now()}
-    lost = update(page).where(page.c.written < page.c.wanted, *_GIVEN_UP).values(fresh).returning(page.c.patient_id)
+    lost = update(page).where(_OPEN, *_GIVEN_UP).values(fresh).returning(page.c.patient_id)
     return names(conn, conn.execute(lost).scalars().all())
 
 
 def counts(conn: Connection) -> PageCounts:
     """Return how many reports there are to write, and how many were given up."""
-    open_ = page.c.written < page.c.wanted
     both = select(func.count().label("all"), func.count().filter(*_GIVEN_UP).label("lost"))
-    row = conn.execute(both.select_from(page).where(open_)).one()
+    row = conn.execute(both.select_from(page).where(_OPEN)).one()
     return PageCounts(due=row.all - row.lost, given_up=row.lost)
 
 

@@ -158,7 +158,7 @@ def test_lost_messages_are_made_up_for_and_a_report_that_is_written_is_left_alon
     swept(bench.engine, bell)
     with redis_server.client() as client:
         client.flushall()
-    assert swept(bench.engine, bell) == SweepReport(rung=1, pages=1)
+    assert swept(bench.engine, bell) == SweepReport(rung=1, again=1, pages=1)
     list(rung(redis_server))
     claim = pages.claim(bench.engine, 1, lease_s=60)
     assert claim is not None
@@ -181,6 +181,59 @@ def test_few_reports_are_on_their_way_within_the_budget_and_after_all_slides(
     taken_in_order = list(rung(redis_server))
     assert None not in [run_of(one) for one in taken_in_order[:30]]
     assert sorted(patient_of(one) or 0 for one in taken_in_order[30:]) == [1, 2]
+
+
+def test_messages_do_not_multiply_when_workers_leave(bench: Bench, bell: CeleryDoorbell) -> None:
+    for number in range(3):
+        read(bench.engine, patient=f"p{number}", classes=["lymphocyte"])
+    for number in range(12):
+        workers.seen(bench.engine, f"w{number}", "host", "cpu")
+    assert swept(bench.engine, bell) == SweepReport(rung=3, pages=3)
+    execute(bench.engine, "UPDATE worker SET seen_at = now() - interval '1 hour'")
+    for _ in range(3):
+        assert swept(bench.engine, bell).rung == 0
+    assert bell.depth() == 3
+
+
+def test_reports_that_ended_as_incomplete_keep_no_other_waiting(bench: Bench, bell: CeleryDoorbell) -> None:
+    for number in range(5):
+        read(bench.engine, patient=f"p{number}", classes=["lymphocyte"])
+    for number in range(4):
+        add_slide(bench.engine, "late", patient=f"p{number}")
+    assert swept(bench.engine, bell).pages == 1
+    assert write_page(5, bench) is Outcome.WRITTEN
+
+
+def test_a_case_that_the_verdict_leaves_behind_is_written_by_nobody(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine, classes=["lymphocyte"])
+    assert swept(bench.engine, bell) == SweepReport(rung=1, pages=1)
+    read(bench.engine, "b", classes=["lymphocyte"])
+    assert swept(bench.engine, bell) == SweepReport(pages=1)  # the message that waits is for the new case
+    assert scalar(bench.engine, "SELECT document_rev = verdict.rev FROM report_page JOIN verdict USING (patient_id)")
+    add_slide(bench.engine, "late")  # and now none may be told
+    assert swept(bench.engine, bell).pages == 0
+    assert write_page(1, bench) is Outcome.REFUSED
+    assert scalar(bench.engine, KEY) is None
+
+
+def test_who_writes_a_case_that_is_left_behind_is_left_to_it(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine)
+    claim = held(bench.engine, bell)
+    read(bench.engine, "b")
+    assert swept(bench.engine, bell) == SweepReport(pages=1)
+    assert pages.written(bench.engine, claim, "marrowline-results/lab/x.html")
+
+
+def test_no_question_of_a_sweep_goes_through_all_patients(bench: Bench) -> None:
+    read(bench.engine)
+    many = "INSERT INTO report_page (patient_id, wanted, written) SELECT n, 1, 1 FROM generate_series(2, 20000) AS n"
+    execute(bench.engine, f"SET LOCAL session_replication_role = replica; {many}; ANALYZE report_page")
+    read_whole = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'report_page'"
+    with transaction(bench.engine) as conn:
+        for asked in (pages.give_up_lost, pages.take_back, pages.handed_out, pages.counts):
+            asked(conn)
+        assert pages.due(conn, 5) == [1]
+        assert conn.exec_driver_sql(read_whole).scalar_one() == 0
 
 
 def test_nothing_is_handed_out_where_reports_are_off(bench: Bench, bell: CeleryDoorbell) -> None:
@@ -266,15 +319,16 @@ def test_a_worker_that_stops_uses_up_no_try(bench: Bench, bell: CeleryDoorbell) 
     assert write_page(1, bench) is Outcome.WRITTEN
 
 
+@pytest.mark.parametrize("error", [NotFoundError, KeyError])
 def test_a_case_that_cannot_be_told_keeps_no_other_waiting(
-    bench: Bench, bell: CeleryDoorbell, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, bell: CeleryDoorbell, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     for name in ("first", "second"):
         read(bench.engine, patient=name)
 
     def case_of(conn: Any, patient: str, lab: str | None = None) -> Any:
         if patient == "first":
-            raise NotFoundError("no finding for 'first'")
+            raise error("no finding for 'first'")
         return real_case_of(conn, patient, lab)
 
     monkeypatch.setattr(pages, "case_of", case_of)
