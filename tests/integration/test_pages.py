@@ -25,6 +25,7 @@ from scheduler.listing import reconcile
 from scheduler.status import Desk, tell_labs
 from scheduler.sweep import SweepReport, sweep
 from tests.support.redis import RedisServer
+from tests.support.rights import acting_as
 from tests.support.rows import add_slide, batch, execute, plan, scalar, taken
 from tests.support.workshops import workshop_on
 from worker import queues
@@ -360,6 +361,25 @@ def test_every_status_of_the_patient_names_the_report_that_shows_the_finding(
     assert [one["report"] for one in told()] == [scalar(bench.engine, KEY)] * 2
     execute(bench.engine, "UPDATE verdict SET rev = rev + 1, reason = reason || ', anew'")
     assert [one.get("report") for one in told()] == [None, None]  # the page shows an older verdict
+
+
+def test_both_parts_do_all_of_it_in_their_own_roles(bench: Bench, bell: CeleryDoorbell, database_url: str) -> None:
+    read(bench.engine)
+    scheduler, worker = (acting_as(database_url, f"marrowline_{part}") for part in ("scheduler", "worker"))
+    assert swept(scheduler, bell).pages == 1
+    execute(bench.engine, "UPDATE verdict SET rev = rev + 1")
+    assert swept(scheduler, bell).pages == 1
+    assert write_page(1, replace(bench, engine=worker, stopping=lambda: True)) is Outcome.RELEASED
+    late = pages.claim(worker, 1, lease_s=0)
+    assert late is not None
+    pages.failed(worker, late, "service")
+    execute(bench.engine, "UPDATE report_page SET next_at = now()")
+    assert swept(scheduler, bell).pages == 1
+    assert write_page(1, replace(bench, engine=worker)) is Outcome.WRITTEN
+    assert not pages.written(worker, late, "elsewhere")
+    assert swept(scheduler, bell).pages == 1
+    for engine in (scheduler, worker):
+        engine.dispose()
 
 
 def test_a_worker_needs_no_right_to_patients_names(bench: Bench, bell: CeleryDoorbell) -> None:
