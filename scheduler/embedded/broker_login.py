@@ -13,8 +13,8 @@ from scheduler.embedded.home import Home, write_whole
 
 _USER = "marrowline"
 _PASSWORD_BYTES = 24
-_RIGHTS = "~* &* +@all -@admin -@dangerous +info +client|setname +client|setinfo"
-"""All that queues need. Not among it: to empty, configure, watch or stop the server, to load code into it."""
+_RIGHTS = "~* &* +@all -@admin -@dangerous -scan -randomkey +info +client|setname +client|setinfo"
+"""All that queues need. Not among it: to empty, configure, watch or stop the server, list its keys, load modules."""
 
 
 def users_file(home: Home) -> Path:
