@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ NO_CASE = "no_case"
 _WORKERS_A_PAGE = 4
 _LOOKED_AT = 100
 """So many due reports are looked at in one sweep: of those that turn out to need none, many at a time are settled."""
+_LONGEST_S = 10.0
+"""For so long cases are gathered in one sweep: its lock is lost when it holds it idle for `idle_timeout_s` (30 s)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +63,9 @@ def _hand_out_some(engine: Engine, most: int) -> list[int]:
     given: list[int] = []
     if most <= 0:
         return given
+    until = time.monotonic() + _LONGEST_S
     for patient_id in transact(engine, lambda conn: pages.due(conn, _LOOKED_AT), patience_s=PATIENCE_S):
-        if len(given) == most:
+        if len(given) == most or time.monotonic() > until:
             break
         if _hand_out(engine, patient_id):
             given.append(patient_id)
