@@ -34,6 +34,7 @@ _NO_DOCUMENT: dict[str, Any] = {"document": None, "document_wanted": None, "docu
 _OPEN = page.c.written < page.c.wanted
 """As the index of what is due has it, so that no question goes through all patients."""
 _DUE = (_OPEN, page.c.tries < MOST_TRIES, page.c.next_at <= func.now())
+_SHOWN = (verdict.c.patient_id == patient.c.id) & (verdict.c.model_version_id == patient.c.shown_model_id)
 _GIVEN_UP = (page.c.tries >= MOST_TRIES, page.c.error_code.is_not(None))
 
 
@@ -77,8 +78,9 @@ def document_of(case: Case) -> dict[str, Any]:
 def give_up_lost(conn: Connection) -> list[int]:
     """Give up the reports whose last try ended without a word; return their patients."""
     spent = (_OPEN, page.c.tries >= MOST_TRIES, page.c.next_at <= func.now())
-    lost = update(page).where(*spent, page.c.error_code.is_(None)).values(error_code=LOST, **_NO_DOCUMENT)
-    return list(conn.execute(lost.returning(page.c.patient_id)).scalars())
+    lost = _at_rest(conn, select(page.c.patient_id).where(*spent, page.c.error_code.is_(None)))
+    conn.execute(update(page).where(page.c.patient_id.in_(lost)).values(error_code=LOST, **_NO_DOCUMENT))
+    return lost
 
 
 def due(conn: Connection, limit: int) -> list[int]:
@@ -95,14 +97,11 @@ def handed_out(conn: Connection) -> Mapping[int, bool]:
 
 def take_back(conn: Connection) -> list[int]:
     """Take back the cases that no worker is at and that the verdict has left behind; return their patients."""
-    left_behind = (
-        patient.c.id == page.c.patient_id,
-        verdict.c.patient_id == patient.c.id,
-        verdict.c.model_version_id == patient.c.shown_model_id,
-        verdict.c.rev != page.c.document_rev,
-    )
-    stale = update(page).where(*_DUE, page.c.document.is_not(None), *left_behind).values(_NO_DOCUMENT)
-    return list(conn.execute(stale.returning(page.c.patient_id)).scalars())
+    unclaimed = select(page.c.patient_id).join_from(page, patient).join(verdict, _SHOWN)
+    stale = unclaimed.where(*_DUE, page.c.document.is_not(None), page.c.document_rev != verdict.c.rev)
+    taken = _at_rest(conn, stale)
+    conn.execute(update(page).where(page.c.patient_id.in_(taken)).values(_NO_DOCUMENT))
+    return taken
 
 
 def hand_out(conn: Connection, patient_id: int) -> bool:
@@ -194,8 +193,10 @@ def release(engine: Engine, held: PageClaim) -> None:
 def try_again(conn: Connection) -> list[tuple[str, str]]:
     """Give reports that were given up all their tries back; return lab and pseudonym of the patients."""
     fresh = {"tries": 0, "error_code": None, "next_at": func.now()}
-    lost = update(page).where(_OPEN, *_GIVEN_UP).values(fresh).returning(page.c.patient_id)
-    return names(conn, conn.execute(lost).scalars().all())
+    in_order = select(page.c.patient_id).where(_OPEN, *_GIVEN_UP).order_by(page.c.patient_id)  # as patients are judged
+    lost = conn.execute(in_order.with_for_update()).scalars().all()
+    conn.execute(update(page).where(page.c.patient_id.in_(lost)).values(fresh))
+    return names(conn, lost)
 
 
 def counts(conn: Connection) -> PageCounts:
@@ -203,6 +204,14 @@ def counts(conn: Connection) -> PageCounts:
     both = select(func.count().label("all"), func.count().filter(*_GIVEN_UP).label("lost"))
     row = conn.execute(both.select_from(page).where(_OPEN)).one()
     return PageCounts(due=row.all - row.lost, given_up=row.lost)
+
+
+def _at_rest(conn: Connection, wanted: Select[Any]) -> list[int]:
+    """Lock and return those of the patients whose row nobody changes at this moment.
+
+    Waiting for several could be a deadlock with whoever judges many patients; the next sweep finds the others.
+    """
+    return list(conn.execute(wanted.with_for_update(of=page, skip_locked=True)).scalars())
 
 
 def _delay_s(tries: int) -> float:
@@ -215,10 +224,7 @@ def _mine(held: PageClaim) -> Update:
 
 def _shown(patient_id: int) -> Select[Any]:
     """Return the question after the verdict that reports show of the patient, and how the patient is called."""
-    shown = patient.join(lab).join(
-        verdict,
-        (verdict.c.patient_id == patient.c.id) & (verdict.c.model_version_id == patient.c.shown_model_id),
-    )
+    shown = patient.join(lab).join(verdict, _SHOWN)
     return (
         select(verdict.c.rev, verdict.c.finding, lab.c.code, patient.c.pseudonym)
         .select_from(shown)

@@ -225,6 +225,19 @@ def test_who_writes_a_case_that_is_left_behind_is_left_to_it(bench: Bench, bell:
     assert pages.written(bench.engine, claim, "marrowline-results/lab/x.html")
 
 
+def test_a_sweep_waits_for_nobody_who_judges_patients(bench: Bench, bell: CeleryDoorbell) -> None:
+    for patient in ("left behind", "lost"):
+        read(bench.engine, patient=patient)
+    swept(bench.engine, bell)
+    execute(bench.engine, "UPDATE report_page SET tries = 8 WHERE patient_id = 2")
+    execute(bench.engine, "UPDATE verdict SET rev = rev + 1 WHERE patient_id = 1")
+    with transaction(bench.engine) as judging, transaction(bench.engine) as conn:
+        judging.exec_driver_sql("SELECT 1 FROM report_page FOR UPDATE")
+        assert (pages.take_back(conn), pages.give_up_lost(conn)) == ([], [])
+    with transaction(bench.engine) as conn:
+        assert (pages.take_back(conn), pages.give_up_lost(conn)) == ([1], [2])
+
+
 def test_no_question_of_a_sweep_goes_through_all_patients(bench: Bench) -> None:
     read(bench.engine)
     many = "INSERT INTO report_page (patient_id, wanted, written) SELECT n, 1, 1 FROM generate_series(2, 20000) AS n"
