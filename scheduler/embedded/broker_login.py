@@ -45,10 +45,13 @@ def client_at(url: str) -> redis.Redis:
 
 
 def _password(home: Home) -> str:
-    """Return the password; none in a home that was last started by a version without passwords."""
+    """Return the password; none in a home that was last started by a version without passwords.
+
+    Nor in one of another user: whoever only asks how that stack stands needs none, and the socket keeps all else out.
+    """
     try:
         return _password_file(home).read_text(encoding="ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return ""
 
 
