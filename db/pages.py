@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, Engine, Select, Update, func, select, update
 
 from db.cases import Case, case_of
@@ -28,9 +28,13 @@ MOST_TRIES = 8
 """After so many in a row a report is given up, until the patient's next verdict or a person wants it tried again."""
 LOST = "worker_lost"
 _SOON_S, _LATEST_S = 60.0, 3600.0
+_NAMED = 5
 _CASE = TypeAdapter(Case)
 _NO_DOCUMENT: dict[str, Any] = {"document": None, "document_wanted": None, "document_rev": None}
-_DUE = (page.c.written < page.c.wanted, page.c.tries < MOST_TRIES, page.c.next_at <= func.now())
+_OPEN = page.c.written < page.c.wanted
+"""As the index of what is due has it, so that no question goes through all patients."""
+_DUE = (_OPEN, page.c.tries < MOST_TRIES, page.c.next_at <= func.now())
+_SHOWN = (verdict.c.patient_id == patient.c.id) & (verdict.c.model_version_id == patient.c.shown_model_id)
 _GIVEN_UP = (page.c.tries >= MOST_TRIES, page.c.error_code.is_not(None))
 
 
@@ -46,8 +50,15 @@ class PageClaim:
     document: Mapping[str, Any]
 
     def case(self) -> Case:
-        """Return what the report is of. Raises ValueError when another version of the package put it there."""
-        return _CASE.validate_python(self.document)
+        """Return what the report is of.
+
+        Raises ValueError, which names no value of it, when another version of the package put it there.
+        """
+        try:
+            return _CASE.validate_python(self.document)
+        except ValidationError as error:
+            wrong = {".".join(str(part) for part in one["loc"]) for one in error.errors()}
+        raise ValueError(f"the case is not as this version knows one: {', '.join(sorted(wrong)[:_NAMED])}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +77,10 @@ def document_of(case: Case) -> dict[str, Any]:
 
 def give_up_lost(conn: Connection) -> list[int]:
     """Give up the reports whose last try ended without a word; return their patients."""
-    spent = (page.c.written < page.c.wanted, page.c.tries >= MOST_TRIES, page.c.next_at <= func.now())
-    lost = update(page).where(*spent, page.c.error_code.is_(None)).values(error_code=LOST, **_NO_DOCUMENT)
-    return list(conn.execute(lost.returning(page.c.patient_id)).scalars())
+    spent = (_OPEN, page.c.tries >= MOST_TRIES, page.c.next_at <= func.now())
+    lost = _at_rest(conn, select(page.c.patient_id).where(*spent, page.c.error_code.is_(None)))
+    conn.execute(update(page).where(page.c.patient_id.in_(lost)).values(error_code=LOST, **_NO_DOCUMENT))
+    return lost
 
 
 def due(conn: Connection, limit: int) -> list[int]:
@@ -79,8 +91,17 @@ def due(conn: Connection, limit: int) -> list[int]:
 
 def handed_out(conn: Connection) -> Mapping[int, bool]:
     """Return the patients whose report a worker has or is to write, and whether one could claim it now."""
-    rows = conn.execute(select(page.c.patient_id, *_DUE).where(page.c.document.is_not(None)))
+    rows = conn.execute(select(page.c.patient_id, *_DUE).where(_OPEN, page.c.document.is_not(None)))
     return {row[0]: all(row[1:]) for row in rows}
+
+
+def take_back(conn: Connection) -> list[int]:
+    """Take back the cases that no worker is at and that the verdict has left behind; return their patients."""
+    unclaimed = select(page.c.patient_id).join_from(page, patient).join(verdict, _SHOWN)
+    stale = unclaimed.where(*_DUE, page.c.document.is_not(None), page.c.document_rev != verdict.c.rev)
+    taken = _at_rest(conn, stale)
+    conn.execute(update(page).where(page.c.patient_id.in_(taken)).values(_NO_DOCUMENT))
+    return taken
 
 
 def hand_out(conn: Connection, patient_id: int) -> bool:
@@ -172,16 +193,25 @@ def release(engine: Engine, held: PageClaim) -> None:
 def try_again(conn: Connection) -> list[tuple[str, str]]:
     """Give reports that were given up all their tries back; return lab and pseudonym of the patients."""
     fresh = {"tries": 0, "error_code": None, "next_at": func.now()}
-    lost = update(page).where(page.c.written < page.c.wanted, *_GIVEN_UP).values(fresh).returning(page.c.patient_id)
-    return names(conn, conn.execute(lost).scalars().all())
+    in_order = select(page.c.patient_id).where(_OPEN, *_GIVEN_UP).order_by(page.c.patient_id)  # as patients are judged
+    lost = conn.execute(in_order.with_for_update()).scalars().all()
+    conn.execute(update(page).where(page.c.patient_id.in_(lost)).values(fresh))
+    return names(conn, lost)
 
 
 def counts(conn: Connection) -> PageCounts:
     """Return how many reports there are to write, and how many were given up."""
-    open_ = page.c.written < page.c.wanted
     both = select(func.count().label("all"), func.count().filter(*_GIVEN_UP).label("lost"))
-    row = conn.execute(both.select_from(page).where(open_)).one()
+    row = conn.execute(both.select_from(page).where(_OPEN)).one()
     return PageCounts(due=row.all - row.lost, given_up=row.lost)
+
+
+def _at_rest(conn: Connection, wanted: Select[Any]) -> list[int]:
+    """Lock and return those of the patients whose row nobody changes at this moment.
+
+    Waiting for several could be a deadlock with whoever judges many patients; the next sweep finds the others.
+    """
+    return list(conn.execute(wanted.with_for_update(of=page, skip_locked=True)).scalars())
 
 
 def _delay_s(tries: int) -> float:
@@ -194,10 +224,7 @@ def _mine(held: PageClaim) -> Update:
 
 def _shown(patient_id: int) -> Select[Any]:
     """Return the question after the verdict that reports show of the patient, and how the patient is called."""
-    shown = patient.join(lab).join(
-        verdict,
-        (verdict.c.patient_id == patient.c.id) & (verdict.c.model_version_id == patient.c.shown_model_id),
-    )
+    shown = patient.join(lab).join(verdict, _SHOWN)
     return (
         select(verdict.c.rev, verdict.c.finding, lab.c.code, patient.c.pseudonym)
         .select_from(shown)

@@ -43,6 +43,7 @@ TRIGGERS = frozenset(
         ("verdict_history", "only_grows"),
         ("correction", "only_grows"),
         ("audit", "only_grows"),
+        ("audit", "of_patient"),
         ("transition", "audit_seal"),
         ("verdict_history", "audit_seal"),
         ("correction", "audit_seal"),
@@ -62,7 +63,7 @@ TRIGGERS = frozenset(
 GUARDED = frozenset(
     {
         *("lab", "patient", "slide", "slide_file", "run", "run_count", "batch", "area", "tile_defect"),
-        *("verdict", "verdict_history", "correction", "corrected_cell", "transition"),
+        *("verdict", "verdict_history", "correction", "corrected_cell", "transition", "audit"),
         *("lab_day", "lab_day_time", "lab_finding", "stain_reading"),
     }
 )

@@ -147,12 +147,13 @@ def _sweep(line: Line, stop: threading.Event, hurry: threading.Event) -> None:
     """Sweep, and go on while workers are fed to the limit or write reports: soon when they took something, else later.
 
     They never run dry by that: what they are fed lasts each of them several times as long as until it takes one.
+    What is rung for again was not taken up: workers of a version without reports throw such messages away.
     """
     forget_workers(line.engine)
     pause_s = _REFILL_S
     while True:
         report = _swept(line)
-        pause_s = _REFILL_S if report.rung else 2 * pause_s
+        pause_s = _REFILL_S if report.rung > report.again else 2 * pause_s
         busy = report.pages or report.waiting + report.rung >= LEAST_WAITING
         if not busy or pause_s > line.settings.sweep_s:
             return

@@ -13,7 +13,7 @@ from db.faultpoints import faultpoint
 from db.records import Decide
 from db.session import transact, transaction
 from scheduler.doorbell import Doorbell
-from scheduler.pages import most_pages, ring_pages
+from scheduler.pages import PagesRung, most_pages, ring_pages
 from scheduler.registration import PATIENCE_S
 
 log = structlog.get_logger(__name__)
@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 LEAST_WAITING = 8
 """So many messages may wait however few workers there are."""
 _PER_WORKER = 4
+_PAGES_SEEN = 1000
+"""More messages for reports than there ever are: workers that left may have left more than there may be now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,7 @@ class SweepReport:
     expired: int = 0
     waiting: int = 0  # messages that no worker has taken yet
     rung: int = 0  # messages that were added
+    again: int = 0  # of them for reports whose message was taken before, by whoever did nothing
     pages: int = 0  # reports on their way into the bucket
 
 
@@ -47,16 +50,17 @@ def sweep(engine: Engine, bell: Doorbell, decide: Decide, *, with_pages: bool = 
         if not runs.sweep_lock(conn):
             return SweepReport(expired=expired)
         live = workers.live(conn)
-        waiting_pages = bell.waiting_pages(most_pages(live)) if with_pages else set()
-        budget = budget_for(live) - len(waiting_pages)
+        most = most_pages(live)
+        waiting_pages = bell.waiting_pages(_PAGES_SEEN) if with_pages else set()
+        budget = budget_for(live) - min(most, len(waiting_pages))
         waiting = bell.waiting(budget)
         rung = _ring(conn, bell, budget, waiting)
         faultpoint("sweep.rung")
         room = max(0, budget - len(waiting) - rung)
-        pages, more = (0, 0)
+        told = PagesRung(out=0, rung=0, again=0)
         if with_pages:
-            pages, more = ring_pages(engine, bell, waiting_pages, most=most_pages(live), room=room)
-    return SweepReport(expired=expired, waiting=len(waiting), rung=rung + more, pages=pages)
+            told = ring_pages(engine, bell, waiting_pages, most=most, room=room)
+    return SweepReport(expired=expired, waiting=len(waiting), rung=rung + told.rung, again=told.again, pages=told.out)
 
 
 def forget_workers(engine: Engine) -> None:

@@ -8,6 +8,7 @@
 \getenv report_password REPORT_DB_PASSWORD
 
 SET log_statement = 'none';
+SET log_min_error_statement = 'panic'; -- nor when one of them fails
 SET password_encryption = 'scram-sha-256';
 
 CREATE ROLE marrowline_scheduler NOLOGIN;

@@ -12,6 +12,7 @@ from rich.text import Text
 from scheduler.cli import EXIT_FAILED
 from scheduler.commands import screen
 from scheduler.commands.screen import Json
+from scheduler.config import SchedulerSettings
 from scheduler.embedded import stack as embedded
 from scheduler.embedded.resolve import Stack, resolve
 from scheduler.embedded.stack import PartStatus, StackStatus
@@ -72,7 +73,7 @@ def _show(stack: Stack, now: StackStatus, load: Load | None) -> None:
         screen.say(_parts(stack, now))
     if load is not None:
         screen.say()
-        screen.say(screen.facts(_load(load)))
+        screen.say(screen.facts(load_in_words(load, reports=SchedulerSettings().reports)))
     advice = {
         "down": "start it with `marrowline up`",
         "orphaned": "the supervisor was killed: `marrowline up` cleans up and starts again",
@@ -103,13 +104,18 @@ def _parts(stack: Stack, now: StackStatus) -> Any:
     return made
 
 
-def _load(load: Load) -> dict[str, str]:
+def load_in_words(load: Load, *, reports: bool) -> dict[str, str]:
+    """Return what there is to do, as `status` shows it.
+
+    reports: whether any is written into the bucket; what is due while none is waits for nobody.
+    """
+    written = f"{load.reports_due} to be written, {load.reports_given_up} given up"
     waiting = f"{load.waiting} waiting, {load.reading} being read, {load.done} done, {load.quarantined} quarantined"
     return {
         "slides": waiting,
         "oldest waiting": screen.duration(load.oldest_waiting_s),
         "messages queued": str(load.messages),
-        "reports": f"{load.reports_due} to be written, {load.reports_given_up} given up",
+        "reports": written if reports else "not written: MARROWLINE_REPORTS is off",
         "live workers": str(load.workers),
         "bucket": load.bucket,
     }

@@ -13,8 +13,8 @@ from scheduler.embedded.home import Home, write_whole
 
 _USER = "marrowline"
 _PASSWORD_BYTES = 24
-_RIGHTS = "~* &* +@all -@admin -@dangerous +info +client|setname +client|setinfo"
-"""All that queues need. Not among it: to empty, configure, watch or stop the server, to load code into it."""
+_RIGHTS = "~* &* +@all -@admin -@dangerous -scan -randomkey +info +client|setname +client|setinfo"
+"""All that queues need. Not among it: to empty, configure, watch or stop the server, list its keys, load modules."""
 
 
 def users_file(home: Home) -> Path:
@@ -45,10 +45,13 @@ def client_at(url: str) -> redis.Redis:
 
 
 def _password(home: Home) -> str:
-    """Return the password; none in a home that was last started by a version without passwords."""
+    """Return the password; none in a home that was last started by a version without passwords.
+
+    Nor in one of another user: whoever only asks how that stack stands needs none, and the socket keeps all else out.
+    """
     try:
         return _password_file(home).read_text(encoding="ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return ""
 
 

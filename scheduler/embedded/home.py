@@ -77,8 +77,10 @@ class Home:
     @property
     def sockets(self) -> Path:
         """The folder of the sockets; `place_sockets` records a short one where the home's own path is too long."""
-        record = self.run / "sockets"
-        return Path(record.read_text(encoding="utf-8")) if record.is_file() else self.run
+        try:
+            return Path((self.run / "sockets").read_text(encoding="utf-8"))
+        except FileNotFoundError:  # never made, or taken away at this moment by a stack that stops
+            return self.run
 
     @property
     def postgres_socket(self) -> Path:

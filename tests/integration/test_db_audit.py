@@ -104,6 +104,19 @@ def test_a_chain_written_anew_is_told_from_the_one_whose_head_was_noted(read_sli
     assert "written anew" in verified(read_slide, head).faults[0]
 
 
+def test_entries_of_before_know_their_patient_as_new_ones_do(read_slide: Engine) -> None:
+    add_slide(read_slide, "b", patient="other")
+    whose = "SELECT array_agg(patient_id ORDER BY seq) FROM audit"
+    sealed = scalar(read_slide, whose)
+    assert (len(sealed) > 5, set(sealed)) == (True, {1, 2})
+    go_back(read_slide, "0011")
+    migrate.upgrade(read_slide)
+    assert scalar(read_slide, whose) == sealed
+    assert verified(read_slide).faults == []
+    with pytest.raises(Exception, match="only grows"):
+        execute(read_slide, "UPDATE audit SET patient_id = 2")
+
+
 @pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {0}", "TRUNCATE {0} CASCADE"])
 @pytest.mark.parametrize(("table", "column"), [("audit", "hash"), ("correction", "made_by")])
 def test_audit_and_corrections_only_grow(read_slide: Engine, statement: str, table: str, column: str) -> None:

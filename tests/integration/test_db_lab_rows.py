@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from db import corrections, migrate, runs
 from db.corrections import Said
+from db.schema_facts import GUARDED
 from db.session import make_engine, transaction
 from tests.support.postgres import TEMPLATE, Server
 from tests.support.rights import columns
@@ -173,3 +174,15 @@ def test_a_view_that_runs_with_its_owners_rights_by_mistake_shows_a_reader_nothi
         assert labs(conn, "mistake") == {"b"}
     admin.dispose()
     postgres.drop_database(url)
+
+
+def test_whatever_a_reader_may_read_below_the_views_is_guarded_by_row_or_says_nothing_of_a_slide(
+    filled: Engine,
+) -> None:
+    held = "SELECT table_name FROM information_schema.role_table_grants WHERE grantee = 'marrowline_lab'"
+    with transaction(filled) as conn:
+        tables = set(conn.exec_driver_sql(f"{held} AND table_schema = 'public'").scalars())
+        guarded_views = "SELECT relname FROM pg_class WHERE 'security_invoker=true' = ANY (reloptions)"
+        views = set(conn.exec_driver_sql(guarded_views).scalars())
+    joined_to_a_run = {"cell", "outline"}
+    assert tables - GUARDED - views - joined_to_a_run == {"model_version", "active_model"}

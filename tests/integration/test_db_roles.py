@@ -5,32 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 
 from db import grants, migrate, models, reports, runs, workers
 from db.records import SlideFacts
-from db.session import make_engine, sqlstate, transaction
+from db.session import sqlstate, transaction
+from tests.support.rights import acting_as
 from tests.support.rows import DEFAULTS, MODEL, batch, decide, execute, plan, scalar, standing, stored
-
-
-def _as(url: str, role: str) -> Engine:
-    """Return an engine whose every transaction runs as the role."""
-    engine = make_engine(url)
-    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql(f"SET LOCAL ROLE {role}"))
-    return engine
 
 
 @pytest.fixture
 def scheduler(database_url: str) -> Iterator[Engine]:
-    engine = _as(database_url, "marrowline_scheduler")
+    engine = acting_as(database_url, "marrowline_scheduler")
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
 def worker(database_url: str) -> Iterator[Engine]:
-    engine = _as(database_url, "marrowline_worker")
+    engine = acting_as(database_url, "marrowline_worker")
     yield engine
     engine.dispose()
 

@@ -59,12 +59,29 @@ def deployed() -> Iterator[Server]:
     with running_server() as server:
         server.execute("CREATE DATABASE marrowline")
         for script in sorted((DEPLOY / "postgres").iterdir()):
-            made = subprocess.run(
-                [program("psql"), "--no-psqlrc", *as_admin(server), "--dbname=marrowline", f"--file={script}"],
-                env={**os.environ, **PASSWORDS}, capture_output=True, text=True, check=False,
-            )  # fmt: skip
+            made = run_by_admin(server, script, PASSWORDS)
             assert made.returncode == 0, made.stderr
         yield server
+
+
+def run_by_admin(server: Server, script: Path, passwords: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program("psql"), "--no-psqlrc", *as_admin(server), "--dbname=marrowline", f"--file={script}"],
+        env={**os.environ, **passwords}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("before", ["SELECT 1", "CREATE ROLE marrowline_webhook NOLOGIN"], ids=["none", "a group"])
+def test_the_webhooks_login_is_made_whole_or_not_at_all_whatever_is_there(before: str) -> None:
+    script = DEPLOY / "postgres" / "webhook.sql"
+    with running_server() as server:
+        server.execute("CREATE DATABASE marrowline", before)
+        assert run_by_admin(server, script, {}).returncode != 0
+        made = run_by_admin(server, script, PASSWORDS)
+        assert made.returncode == 0, made.stderr
+        assert "already exists" in run_by_admin(server, script, PASSWORDS).stderr
+        log = (server.socket_dir / "log").read_text()
+        assert ("already exists" in log, PASSWORDS["WEBHOOK_DB_PASSWORD"] in log) == (True, False)
 
 
 LOGINS = "SELECT rolname, rolsuper OR rolcreaterole OR rolcreatedb, rolpassword FROM pg_authid WHERE rolcanlogin"

@@ -27,6 +27,8 @@ _ADMINISTRATION = (
     "FLUSHALL",
     "CONFIG GET dir",
     "KEYS *",
+    "SCAN 0",
+    "RANDOMKEY",
     "SHUTDOWN",
     "MONITOR",
     "MODULE LIST",

@@ -25,6 +25,7 @@ from scheduler.listing import reconcile
 from scheduler.status import Desk, tell_labs
 from scheduler.sweep import SweepReport, sweep
 from tests.support.redis import RedisServer
+from tests.support.rights import acting_as
 from tests.support.rows import add_slide, batch, execute, plan, scalar, taken
 from tests.support.workshops import workshop_on
 from worker import queues
@@ -158,7 +159,7 @@ def test_lost_messages_are_made_up_for_and_a_report_that_is_written_is_left_alon
     swept(bench.engine, bell)
     with redis_server.client() as client:
         client.flushall()
-    assert swept(bench.engine, bell) == SweepReport(rung=1, pages=1)
+    assert swept(bench.engine, bell) == SweepReport(rung=1, again=1, pages=1)
     list(rung(redis_server))
     claim = pages.claim(bench.engine, 1, lease_s=60)
     assert claim is not None
@@ -181,6 +182,72 @@ def test_few_reports_are_on_their_way_within_the_budget_and_after_all_slides(
     taken_in_order = list(rung(redis_server))
     assert None not in [run_of(one) for one in taken_in_order[:30]]
     assert sorted(patient_of(one) or 0 for one in taken_in_order[30:]) == [1, 2]
+
+
+def test_messages_do_not_multiply_when_workers_leave(bench: Bench, bell: CeleryDoorbell) -> None:
+    for number in range(3):
+        read(bench.engine, patient=f"p{number}", classes=["lymphocyte"])
+    for number in range(12):
+        workers.seen(bench.engine, f"w{number}", "host", "cpu")
+    assert swept(bench.engine, bell) == SweepReport(rung=3, pages=3)
+    execute(bench.engine, "UPDATE worker SET seen_at = now() - interval '1 hour'")
+    for _ in range(3):
+        assert swept(bench.engine, bell).rung == 0
+    assert bell.depth() == 3
+
+
+def test_reports_that_ended_as_incomplete_keep_no_other_waiting(bench: Bench, bell: CeleryDoorbell) -> None:
+    for number in range(5):
+        read(bench.engine, patient=f"p{number}", classes=["lymphocyte"])
+    for number in range(4):
+        add_slide(bench.engine, "late", patient=f"p{number}")
+    assert swept(bench.engine, bell).pages == 1
+    assert write_page(5, bench) is Outcome.WRITTEN
+
+
+def test_a_case_that_the_verdict_leaves_behind_is_written_by_nobody(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine, classes=["lymphocyte"])
+    assert swept(bench.engine, bell) == SweepReport(rung=1, pages=1)
+    read(bench.engine, "b", classes=["lymphocyte"])
+    assert swept(bench.engine, bell) == SweepReport(pages=1)  # the message that waits is for the new case
+    assert scalar(bench.engine, "SELECT document_rev = verdict.rev FROM report_page JOIN verdict USING (patient_id)")
+    add_slide(bench.engine, "late")  # and now none may be told
+    assert swept(bench.engine, bell).pages == 0
+    assert write_page(1, bench) is Outcome.REFUSED
+    assert scalar(bench.engine, KEY) is None
+
+
+def test_who_writes_a_case_that_is_left_behind_is_left_to_it(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine)
+    claim = held(bench.engine, bell)
+    read(bench.engine, "b")
+    assert swept(bench.engine, bell) == SweepReport(pages=1)
+    assert pages.written(bench.engine, claim, "marrowline-results/lab/x.html")
+
+
+def test_a_sweep_waits_for_nobody_who_judges_patients(bench: Bench, bell: CeleryDoorbell) -> None:
+    for patient in ("left behind", "lost"):
+        read(bench.engine, patient=patient)
+    swept(bench.engine, bell)
+    execute(bench.engine, "UPDATE report_page SET tries = 8 WHERE patient_id = 2")
+    execute(bench.engine, "UPDATE verdict SET rev = rev + 1 WHERE patient_id = 1")
+    with transaction(bench.engine) as judging, transaction(bench.engine) as conn:
+        judging.exec_driver_sql("SELECT 1 FROM report_page FOR UPDATE")
+        assert (pages.take_back(conn), pages.give_up_lost(conn)) == ([], [])
+    with transaction(bench.engine) as conn:
+        assert (pages.take_back(conn), pages.give_up_lost(conn)) == ([1], [2])
+
+
+def test_no_question_of_a_sweep_goes_through_all_patients(bench: Bench) -> None:
+    read(bench.engine)
+    many = "INSERT INTO report_page (patient_id, wanted, written) SELECT n, 1, 1 FROM generate_series(2, 20000) AS n"
+    execute(bench.engine, f"SET LOCAL session_replication_role = replica; {many}; ANALYZE report_page")
+    read_whole = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'report_page'"
+    with transaction(bench.engine) as conn:
+        for asked in (pages.give_up_lost, pages.take_back, pages.handed_out, pages.counts):
+            asked(conn)
+        assert pages.due(conn, 5) == [1]
+        assert conn.exec_driver_sql(read_whole).scalar_one() == 0
 
 
 def test_nothing_is_handed_out_where_reports_are_off(bench: Bench, bell: CeleryDoorbell) -> None:
@@ -255,7 +322,7 @@ def test_a_bug_burns_a_try_and_rises(bench: Bench, bell: CeleryDoorbell) -> None
     execute(bench.engine, "UPDATE report_page SET document = '{}'")
     with pytest.raises(ValueError, match="report"):
         write_page(1, bench)
-    assert scalar(bench.engine, "SELECT tries || error_code FROM report_page") == "1validation"
+    assert scalar(bench.engine, "SELECT tries || error_code FROM report_page") == "1value"
 
 
 def test_a_worker_that_stops_uses_up_no_try(bench: Bench, bell: CeleryDoorbell) -> None:
@@ -266,15 +333,16 @@ def test_a_worker_that_stops_uses_up_no_try(bench: Bench, bell: CeleryDoorbell) 
     assert write_page(1, bench) is Outcome.WRITTEN
 
 
+@pytest.mark.parametrize("error", [NotFoundError, KeyError])
 def test_a_case_that_cannot_be_told_keeps_no_other_waiting(
-    bench: Bench, bell: CeleryDoorbell, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, bell: CeleryDoorbell, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     for name in ("first", "second"):
         read(bench.engine, patient=name)
 
     def case_of(conn: Any, patient: str, lab: str | None = None) -> Any:
         if patient == "first":
-            raise NotFoundError("no finding for 'first'")
+            raise error("no finding for 'first'")
         return real_case_of(conn, patient, lab)
 
     monkeypatch.setattr(pages, "case_of", case_of)
@@ -306,6 +374,25 @@ def test_every_status_of_the_patient_names_the_report_that_shows_the_finding(
     assert [one["report"] for one in told()] == [scalar(bench.engine, KEY)] * 2
     execute(bench.engine, "UPDATE verdict SET rev = rev + 1, reason = reason || ', anew'")
     assert [one.get("report") for one in told()] == [None, None]  # the page shows an older verdict
+
+
+def test_both_parts_do_all_of_it_in_their_own_roles(bench: Bench, bell: CeleryDoorbell, database_url: str) -> None:
+    read(bench.engine)
+    scheduler, worker = (acting_as(database_url, f"marrowline_{part}") for part in ("scheduler", "worker"))
+    assert swept(scheduler, bell).pages == 1
+    execute(bench.engine, "UPDATE verdict SET rev = rev + 1")
+    assert swept(scheduler, bell).pages == 1
+    assert write_page(1, replace(bench, engine=worker, stopping=lambda: True)) is Outcome.RELEASED
+    late = pages.claim(worker, 1, lease_s=0)
+    assert late is not None
+    pages.failed(worker, late, "service")
+    execute(bench.engine, "UPDATE report_page SET next_at = now()")
+    assert swept(scheduler, bell).pages == 1
+    assert write_page(1, replace(bench, engine=worker)) is Outcome.WRITTEN
+    assert not pages.written(worker, late, "elsewhere")
+    assert swept(scheduler, bell).pages == 1
+    for engine in (scheduler, worker):
+        engine.dispose()
 
 
 def test_a_worker_needs_no_right_to_patients_names(bench: Bench, bell: CeleryDoorbell) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from psycopg2.errors import Error
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
+
+from db.session import make_engine
 
 ROLES = {
     "scheduler": "marrowline_scheduler",
@@ -32,6 +34,13 @@ _REFUSED = "42501"
 def columns(conn: Connection, schema: str, kinds: str = "rp") -> Mapping[str, list[str]]:
     """Return the columns of every relation of a schema, as the catalogue has them."""
     return {row[0]: row[1] for row in conn.exec_driver_sql(_COLUMNS, (schema, list(kinds)))}
+
+
+def acting_as(url: str, role: str) -> Engine:
+    """Return an engine whose every transaction runs as the role; dispose of it."""
+    engine = make_engine(url)
+    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql(f"SET LOCAL ROLE {role}"))
+    return engine
 
 
 @contextmanager

@@ -36,7 +36,7 @@ EXAMPLE = dict(
     if line and not line.startswith("#")
 )
 SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|TOKEN|AUTH$")
-MAY_STAY_EMPTY = {"WEBHOOK_OLD_SECRET", "WEBHOOK_TOKEN"}
+MAY_STAY_EMPTY = {"WEBHOOK_SECRET", "WEBHOOK_OLD_SECRET", "WEBHOOK_TOKEN"}
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Z0-9_]+)(?::(?P<sign>[?-])(?P<rest>[^}]*))?\}")
 every_service = pytest.mark.parametrize("name", list(SERVICES))
 

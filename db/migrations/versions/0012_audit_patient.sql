@@ -15,11 +15,16 @@ BEGIN
   RETURN NEW;
 END $$;
 
--- Entries of before get it once, by the same rule.
+-- Entries of before get it once, by the same rule, but in whole sets: whoever seals waits for the end of this.
 ALTER TABLE audit DISABLE TRIGGER only_grows;
-CREATE TRIGGER of_patient BEFORE INSERT OR UPDATE ON audit FOR EACH ROW EXECUTE FUNCTION audit_of_patient();
-UPDATE audit SET patient_id = NULL;
-DROP TRIGGER of_patient ON audit;
+UPDATE audit SET patient_id = split_part(subject, '/', 1)::bigint WHERE kind = 'verdict';
+UPDATE audit SET patient_id = slide.patient_id
+  FROM (SELECT 'transition' AS kind, id::text AS subject, run_id FROM transition
+         UNION ALL
+        SELECT 'correction', id::text, run_id FROM correction) AS step
+  JOIN run ON run.id = step.run_id
+  JOIN slide ON slide.id = run.slide_id
+ WHERE (audit.kind, audit.subject) = (step.kind, step.subject);
 ALTER TABLE audit ENABLE TRIGGER only_grows;
 CREATE TRIGGER of_patient BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION audit_of_patient();
 

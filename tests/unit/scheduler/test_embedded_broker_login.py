@@ -11,6 +11,7 @@ from scheduler.embedded.broker_login import broker_url, client_at, make_login, u
 from scheduler.embedded.home import Home, home_at
 from scheduler.embedded.resolve import resolve
 from scheduler.embedded.servers import redis_command
+from scheduler.embedded.stack import status
 
 
 @pytest.fixture
@@ -59,6 +60,20 @@ def test_the_servers_list_of_users_holds_a_hash_and_its_command_line_not_even_th
 def test_a_home_without_a_password_is_reached_as_before(home: Home) -> None:
     assert "@" not in broker_url(home)
     assert client_at(broker_url(home)).connection_pool.connection_kwargs["path"] == str(home.redis_socket)
+
+
+def test_another_user_may_ask_how_a_stack_stands(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_login(home)
+    read_text = Path.read_text
+
+    def closed(path: Path, encoding: str) -> str:
+        if path.parent == home.redis:
+            raise PermissionError(13, "Permission denied", str(path))  # tests may run as root, whom no mode stops
+        return read_text(path, encoding)
+
+    monkeypatch.setattr(Path, "read_text", closed)
+    assert status(resolve(home)).phase == "down"
+    assert resolve(home).settings_digest()
 
 
 def test_the_password_does_not_show_in_what_is_logged(home: Home) -> None:

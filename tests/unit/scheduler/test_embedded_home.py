@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
@@ -49,6 +50,19 @@ def home(tmp_path: Path) -> Iterator[Home]:
     home.create()
     yield home
     home.clear_sockets()
+
+
+def test_whoever_asks_while_a_stack_starts_and_stops_is_told_a_place(home: Home) -> None:
+    def start_and_stop() -> None:
+        for _ in range(200):
+            home.place_sockets()
+            home.clear_sockets()
+
+    with ThreadPoolExecutor(1) as pool:
+        stopped = pool.submit(start_and_stop)
+        while not stopped.done():
+            assert home.sockets.is_absolute()
+        stopped.result()
 
 
 def short_folders() -> set[Path]:

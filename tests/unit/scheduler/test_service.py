@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from scheduler.checks import machine
 from scheduler.checks.result import Status
 from scheduler.config import SchedulerSettings
 from scheduler.service import Line, serve
+from scheduler.sweep import SweepReport
 from tests.support.rows import decide
 from worker.errors import BadRequestError, ServiceError
 from worker.rules import DEFAULT_RULE
@@ -133,3 +134,32 @@ def test_an_unknown_specimen_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("MARROWLINE_DEFAULT_SPECIMEN", "marow")
     with pytest.raises(ValidationError, match="'marrow'"):
         SchedulerSettings()
+
+
+class Watch(threading.Event):
+    """Waits no time, and stops after so many waits."""
+
+    def __init__(self, stop: threading.Event, most: int) -> None:
+        super().__init__()
+        self._stop, self._most = stop, most
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        if len(self.waits) == self._most:
+            self._stop.set()
+        return True
+
+
+@pytest.mark.parametrize(
+    ("again", "waits"), [(0, [0.25] * 6), (1, [0.5, 1, 2, 4])], ids=["a worker took it", "it was thrown away"]
+)
+def test_workers_that_throw_messages_away_are_not_fed_ever_more(
+    line: Line, monkeypatch: pytest.MonkeyPatch, again: int, waits: list[float]
+) -> None:
+    monkeypatch.setattr(service, "_swept", lambda _: SweepReport(rung=1, again=again, pages=1))
+    monkeypatch.setattr(service, "forget_workers", lambda _: None)
+    stop = threading.Event()
+    hurry = Watch(stop, most=6)
+    service._sweep(replace(line, settings=SchedulerSettings(sweep_s=4)), stop, hurry)
+    assert hurry.waits == waits
