@@ -78,6 +78,60 @@ def test_nothing_is_shown_where_most_cells_have_no_call() -> None:
     assert "check that these are stained smears" in verdict.reason
 
 
+def test_the_shares_that_leave_another_open_are_those_of_the_called_cells() -> None:
+    mixed = tally({"plasma_cell": 300, "lymphoblast": 150, "neutrophil": 100}, abstained=450)
+    verdict = decide(mixed)  # 15 % of all cells, and 27 % of the called ones
+    assert verdict.finding is Finding.INDETERMINATE
+    assert "another is reached: plasma cells" in verdict.reason
+
+
+def blood_of(counts: dict[str, int], abstained: int = 0) -> SpecimenTally:
+    return SpecimenTally(specimen=Specimen.BLOOD, counts=counts, abstained=abstained, slides_done=1)
+
+
+def test_a_specimen_that_is_well_called_does_not_vouch_for_one_that_is_not() -> None:
+    hardly_called = tally({"plasma_cell": 150, "neutrophil": 20}, abstained=430).specimens[0]
+    verdict = decide(tally_of(hardly_called, blood_of({"neutrophil": 3000})))
+    assert verdict.finding is Finding.INDETERMINATE
+    assert verdict.reason.startswith("the model would not call 430 of 600 cells")
+
+
+def test_blood_of_which_most_cells_have_no_call_shows_no_leukaemia() -> None:
+    hardly_called = blood_of({"lymphoblast": 300, "neutrophil": 5}, abstained=700)
+    verdict = decide(tally_of(hardly_called))
+    assert verdict.finding is Finding.INDETERMINATE
+    assert verdict.reason.startswith("the model would not call 700 of 1005 cells")
+    assert verdict.evidence["more_cells"] is None
+    assert decide(tally_of(hardly_called, rule=SECOND[0])).finding is Finding.CONSISTENT_WITH_ALL
+
+
+def test_blood_that_is_hardly_called_does_not_take_back_what_marrow_shows() -> None:
+    marrow = tally({"lymphoblast": 400, "neutrophil": 200}).specimens[0]
+    verdict = decide(tally_of(marrow, blood_of({"lymphoblast": 300}, abstained=700)))
+    assert verdict.finding is Finding.CONSISTENT_WITH_ALL
+
+
+def test_a_finding_that_is_not_open_asks_for_no_more_cells() -> None:
+    marrow = tally({"lymphoblast": 400, "neutrophil": 200}).specimens[0]
+    assert decide(tally_of(marrow, blood_of({"neutrophil": 20}))).evidence["more_cells"] is None
+    short = tally_of(tally(MARROW).specimens[0], blood_of({"neutrophil": 20}))
+    assert decide(short).evidence["more_cells"] == 180
+
+
+def test_as_many_more_cells_are_asked_for_as_settle_it_whatever_abstained_cells_are() -> None:
+    parts = {"plasma_cell": 300, "lymphoblast": 75, "neutrophil": 75}
+    more = decide(tally(parts, abstained=60)).evidence["more_cells"]
+    assert more is not None
+
+    def after(cells: float) -> Finding:
+        grown = (510 + cells) / 510
+        counts = {name: round(n * grown) for name, n in parts.items()}
+        return decide(tally(counts, abstained=round(60 * grown))).finding
+
+    assert after(1.1 * more) is Finding.CONSISTENT_WITH_MM
+    assert after(0.9 * more) is Finding.INDETERMINATE
+
+
 def test_evidence_has_every_share_and_can_be_stored() -> None:
     evidence = decide(tally(MARROW | {"plasma_cell": 5}, MARROW | {"smudge": 10})).evidence
     (specimen,) = evidence["specimens"]
