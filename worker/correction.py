@@ -38,6 +38,13 @@ _STEPS, _STILL = 500, 1e-7
 _BEYOND = 3.0
 """Farther off than so many standard errors, in abstained or wrong calls, and the matrix does not hold."""
 
+_FEW, _FEW_GIVEN = 0.5, 2.0
+"""Cells added to each number for its variance alone: none seen is no certainty that there is none.
+
+Two to those that persons gave a class, as Agresti and Coull do (Am Stat 1998;52:119): of a rare class they may have
+given it to no cell, while calls of it are seldom missing, as others are mistaken for it.
+"""
+
 
 class Use(StrEnum):
     """What the matrix is good for, where persons judged cells."""
@@ -196,8 +203,8 @@ def _fitted(seen: _Seen, counts: _Array) -> _Fit:
     rows, ways = _smooth(counts), _ways(seen)
     cells = seen.called.sum() + seen.given.sum()
     shares = _most_likely(seen.called / cells, seen.given / cells, rows)
-    told = np.concatenate([seen.called, seen.given])[: len(ways[0])]
-    told = (told + 0.5) / (cells + 0.5 * len(told))
+    told = np.concatenate([seen.called + _FEW, seen.given + _FEW_GIVEN])[: len(ways[0])]
+    told = told / told.sum()
     variance = _multinomial(told) / cells
     for share, row, number, way in zip(shares, rows, counts.sum(axis=1), ways, strict=True):
         variance += share**2 * (way @ _multinomial(row) @ way.T) / (number + 1)
