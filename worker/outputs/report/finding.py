@@ -128,7 +128,7 @@ def _chance(case: Case, stored: Mapping[str, Any], specimen: Mapping[str, Any]) 
     main = case.evidence["specimens"][0]["specimen"]
     if share is None or share.p_above is None or share.threshold != stored["threshold"] or main != stored["specimen"]:
         return ""
-    given = ", if no cell without a call is one" if specimen["abstained"] else ""
+    given = ", without cells not called" if specimen["abstained"] else ""
     return f"Probability that the true share reaches it{given}: {words.chance(share.p_above)}"
 
 

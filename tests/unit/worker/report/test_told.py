@@ -69,7 +69,7 @@ def test_a_probability_says_for_what_it_takes_the_cells_without_a_call() -> None
     plain, doubtful = content(case(OPEN, abstained=0)).criteria[1], content(case(OPEN, abstained=150)).criteria[1]
     assert plain.chance.startswith("Probability that the true share reaches it: <")
     assert doubtful.verdict == "undecided"
-    assert doubtful.chance.startswith("Probability that the true share reaches it, if no cell without a call is one: <")
+    assert doubtful.chance.startswith("Probability that the true share reaches it, without cells not called: <")
 
 
 def test_a_probability_of_marrow_is_not_told_of_blood() -> None:
