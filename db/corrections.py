@@ -15,8 +15,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db import patients
 from db.correction_tables import correction
+from db.counts import Decide
 from db.errors import NotAllowedError, NotFoundError
-from db.records import Decide, RunState
+from db.records import RunState
 
 REACH_UM = 2.0
 """How far from a place its cell may lie in another reading, in micrometres."""

@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Connection, Row, any_, literal, select, text
 
+from db.counts import Measured, SlideTally, SpecimenTally, Stop, Tally
 from db.errors import NotFoundError
 from db.model_rows import confusion_of
-from db.records import Measured, SlideTally, Specimen, SpecimenTally, Stop, Tally
+from db.records import Specimen
 from db.tables import lab, model_version, patient
 
 WITHDRAWN = "withdrawn"

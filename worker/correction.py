@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from db.records import NOT_COUNTED, CellClass, Confusion, Share, SpecimenTally
+from db.counts import Share, SpecimenTally
+from db.records import NOT_COUNTED, CellClass, Confusion
 
 NOT_CORRECTED = "not corrected for"
 CORRECTED = (

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from db.records import Finding, Specimen, SpecimenTally, Tally, Verdict
+from db.counts import SpecimenTally, Tally, Verdict
+from db.records import Finding, Specimen
 from worker.counting.adequacy import adequacy
 from worker.counting.evidence import evidence
 from worker.counting.intervals import counted

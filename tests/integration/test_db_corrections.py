@@ -15,8 +15,9 @@ from sqlalchemy import Engine
 from db import agreement, cell_reports, corrections, patients, proofs, runs
 from db.cases import cells_of
 from db.corrections import Recorded, Said
+from db.counts import SpecimenTally
 from db.errors import NotAllowedError, NotFoundError
-from db.records import NOT_COUNTED, Batch, Cell, CellClass, Claim, SpecimenTally
+from db.records import NOT_COUNTED, Batch, Cell, CellClass, Claim
 from db.session import transaction
 from tests.support.rows import (
     MODEL,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from db.records import SpecimenTally
+from db.counts import SpecimenTally
 from worker.counting.dispersion import design_effect
 from worker.counting.intervals import counted, exact
 from worker.rules import Criterion, RuleSet

@@ -18,7 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from db.records import Specimen, SpecimenTally
+from db.counts import SpecimenTally
+from db.records import Specimen
 from worker.counting.intervals import counted
 from worker.counting.judging import Side, judge, sentences
 from worker.rules import RuleSet

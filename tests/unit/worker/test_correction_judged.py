@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from db.records import CellClass, Confusion, Share, Specimen, SpecimenTally
+from db.counts import Share, SpecimenTally
+from db.records import CellClass, Confusion, Specimen
 from worker.correction import Use, beside, corrected, use_of
 
 BLAST, LYMPHOCYTE, PLATELET = CellClass.LYMPHOBLAST, CellClass.LYMPHOCYTE, CellClass.PLATELET

@@ -8,7 +8,8 @@ from functools import reduce
 
 import numpy as np
 
-from db.records import BatchCount, CellClass, SlideTally, Specimen, SpecimenTally
+from db.counts import BatchCount, SlideTally, SpecimenTally
+from db.records import CellClass, Specimen
 from worker.counting.course import Course, counting_for, course_of
 from worker.counting.dispersion import measured_over
 from worker.counting.intervals import exact

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from db.records import Finding, Measured, SlideTally, Specimen, SpecimenTally, Stop, Tally
+from db.counts import Measured, SlideTally, SpecimenTally, Stop, Tally
+from db.records import Finding, Specimen
 from tests.support.tallies import marrow_of, tally_of
 from worker.rules import DEFAULT_RULE
 from worker.verdict import decide

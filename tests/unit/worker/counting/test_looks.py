@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from db.records import CellClass, Specimen, SpecimenTally
+from db.counts import SpecimenTally
+from db.records import CellClass, Specimen
 from worker.counting.intervals import exact
 from worker.counting.looks import due, looks_for, share_at_end, share_of_look, stop
 from worker.rules import RULES
