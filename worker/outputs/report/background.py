@@ -61,7 +61,7 @@ def persons(case: Case) -> tuple[Fact, ...]:
     named = [
         Fact(
             name=f"Cells named by a person in {words.specimen(one['specimen'])}",
-            value=f"{words.count(one['cells'])}, {words.count(one['changed'])} of them another class than the model's",
+            value=f"{words.count(one['cells'])}, {words.count(one['changed'])} of them otherwise than by the model",
             note=f"Corrected shares: {one['corrected_shares']}." if one["corrected_shares"] else "",
         )
         for one in _persons(case)

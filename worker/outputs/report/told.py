@@ -41,7 +41,8 @@ _STATE_IT = (
     "The rule judges marrow and blood: have the laboratory state which of them was smeared, in the file beside the "
     "slide or as the laboratory's default."
 )
-_LIES = {"above": "lies above", "below": "lies below", "straddles": "holds"}
+_SEVERAL = "More than one threshold is reached, and the shares alone do not tell which disease it is."
+_LIES = {"above": "lies above", "below": "lies below", "straddles": "includes"}
 _SHOWN: Mapping[Finding, str] = {Finding.CONSISTENT_WITH_ALL: "ALL", Finding.CONSISTENT_WITH_MM: "MM"}
 
 
@@ -90,7 +91,10 @@ def _why_not_decided(case: Case) -> list[str]:
         if 2 * one["abstained"] > one["cells"]:
             hardly = f"The model would not call {one['abstained']:,} of {one['cells']:,} cells"
             return [f"{hardly} in {words.specimen(one['specimen'])}: check that these are stained smears."]
-    astride = any(one["side"] == "straddles" for one in case.evidence.get("criteria", ()))
+    judged = case.evidence.get("criteria", ())
+    if len({one["disease"] for one in judged if one["side"] == "above"}) > 1:
+        return [_SEVERAL]
+    astride = any(one["side"] == "straddles" for one in judged)
     return [] if astride else [f"{words.title(case.report.reason)}."]
 
 

@@ -109,7 +109,7 @@ def with_persons(use: Use) -> Content:
 def test_what_became_of_the_cells_that_persons_named_is_told() -> None:
     named, follows = with_persons(Use.UNFIT).persons
     assert named.name == "Cells named by a person in marrow"
-    assert named.value == "40, 12 of them another class than the model's"
+    assert named.value == "40, 12 of them otherwise than by the model"
     assert named.note.startswith("Corrected shares: none are given: of the judged calls")
     assert follows.value == "So it is."
     assert content(case()).persons == ()

@@ -17,7 +17,7 @@ from tests.support.report_pages import page_without_pictures as content
         (ALL_LIKE, "disease", "acute lymphoblastic leukaemia", "Lymphoblasts are 55.9\u202f% of the cells counted"),
         (MM_LIKE, "disease", "multiple myeloma", "Plasma cells are 29.8\u202f% of the cells counted in marrow"),
         (NORMAL, "clear", "No evidence of ALL or MM", "lies below the threshold of 10\u202f% for MM"),
-        ({"lymphoblast": 130, "neutrophil": 530}, "doubt", "Indeterminate", "holds the threshold of 20\u202f% for ALL"),
+        ({"lymphoblast": 130, "neutrophil": 530}, "doubt", "Indeterminate", "includes the threshold of 20\u202f%"),
         ({"neutrophil": 100}, "open", "Insufficient", "104 cells counted in marrow specimen, the rule needs 500"),
     ],
 )  # fmt: skip
@@ -56,6 +56,12 @@ def test_what_is_reached_is_told_before_what_is_not() -> None:
 
 
 OPEN = {**MM_LIKE, "lymphoblast": 2}
+
+
+def test_where_two_thresholds_are_reached_that_is_said_and_no_figure_twice() -> None:
+    page = content(case({"lymphoblast": 300, "plasma_cell": 150, "neutrophil": 200}))
+    assert page.plain[0].startswith("More than one threshold is reached, and")
+    assert [sentence.split()[0] for sentence in page.plain[1:]] == ["Lymphoblasts", "Plasma"]
 
 
 def test_a_disease_that_cells_without_a_call_leave_open_is_said_to_be() -> None:
