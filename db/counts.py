@@ -62,6 +62,10 @@ class SlideTally:
         return 1.0 if self.stop is None else self.stop.share
 
 
+APART = "abstained, outside the count"
+"""Stands for the call of a judged cell that was abstained and most likely of a class of NOT_COUNTED."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpecimenTally:
     """A patient's counted cells in one kind of specimen, under one model version."""
@@ -72,7 +76,7 @@ class SpecimenTally:
     slides_done: int
     slides: tuple[SlideTally, ...] = ()  # the same cells slide by slide, where that is known
     judged: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Cells that persons judged, by the model's call or `abstained`, and by the class given, as which they count."""
+    """Cells that persons judged, by call, `abstained` or `APART`, and by the class given, as which they count."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from db.counts import Share, SpecimenTally
+from db.counts import APART, Share, SpecimenTally
 from db.records import CellClass, Confusion, Specimen
 from worker.correction import Use, beside, corrected, use_of
 
@@ -136,3 +136,24 @@ def test_a_class_that_the_model_does_not_know_is_in_the_denominator_when_a_perso
     few = replace(tally, counts=counts | {plasma: 3}, judged={"abstained": {plasma: 3}})
     assert corrected(tally, matrix, [BLAST], 0.95) == {}, "far more were abstained than of any class of the matrix"
     assert corrected(few, matrix, [BLAST], 0.95)[BLAST].value == pytest.approx(200 / 903, abs=1e-4)
+
+
+def test_named_debris_that_was_in_no_sample_changes_no_corrected_share() -> None:
+    tally, matrix = drawn(np.random.default_rng(10), CHOSEN["a third"])
+    debris: dict[str, dict[str, int]] = {APART: {PLATELET.value: 300}}
+    counts = dict(tally.counts) | {PLATELET.value: tally.counts[PLATELET.value] + 300}
+    named = replace(tally, counts=counts, judged={**tally.judged, **debris})
+    before = corrected(tally, matrix, [BLAST], 0.95)
+    assert before
+    assert corrected(named, matrix, [BLAST], 0.95) == before
+
+
+def test_a_cell_that_was_in_no_sample_counts_as_it_was_named() -> None:
+    tally, matrix = drawn(np.random.default_rng(10), CHOSEN["a third"])
+    counts = dict(tally.counts) | {BLAST.value: tally.counts[BLAST.value] + 60}
+    named = replace(tally, counts=counts, judged={**tally.judged, APART: {BLAST.value: 60}})
+    before, after = (corrected(one, matrix, [BLAST], 0.95)[BLAST] for one in (tally, named))
+    counted_cells = sum(n for name, n in tally.counts.items() if name != PLATELET.value) + tally.abstained
+    expected = (before.value * counted_cells + 60) / (counted_cells + 60)
+    assert after.value == pytest.approx(expected, abs=0.005)
+    assert after.ci_high - after.ci_low < before.ci_high - before.ci_low
