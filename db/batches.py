@@ -12,9 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 from db import cells, measuring, steps
 from db.cell_tables import area, tile_defect
 from db.cell_tables import batch as batch_table
+from db.counts import BatchCount, Stop
 from db.errors import BadOutputError, NotAllowedError
 from db.faultpoints import faultpoint
-from db.records import NOT_COUNTED, Batch, BatchCount, Claim, Plan, Stop
+from db.records import NOT_COUNTED, Batch, Claim, Plan
 from db.run_tables import SANDBOXES, run, run_count
 from db.session import transact
 from db.steps import in_seconds

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, select, text
 
 from db import models
+from db.counts import Decide, Share, Tally
 from db.models import Reach
-from db.records import Decide, Finding, Share, Tally
+from db.records import Finding
 from db.session import transaction
 from db.tables import lab, patient
 from db.tallies import tallies

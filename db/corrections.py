@@ -15,8 +15,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db import patients
 from db.correction_tables import correction
+from db.counts import Decide
 from db.errors import NotAllowedError, NotFoundError
-from db.records import Decide, RunState
+from db.records import RunState
 
 REACH_UM = 2.0
 """How far from a place its cell may lie in another reading, in micrometres."""
@@ -26,6 +27,8 @@ _AT_ONCE = 5000
 _GREATEST = 2**31 - 1
 """Of the numbers that the database has for batches and cells."""
 
+# What is new to a person follows from what that person said before: one file of each at a time.
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('corrections by ' || :by, 3))")
 _RUNS = text(
     """
     SELECT run.id, run.state, run.slide_id, slide.patient_id FROM run JOIN slide ON slide.id = run.slide_id
@@ -118,9 +121,10 @@ def record(conn: Connection, said: Sequence[Said], by: str, decide: Decide) -> R
     """Keep what a person says, and judge the patients concerned anew; what the person said last already adds nothing.
 
     Belongs in one transaction with nothing else. Readings go on while it lasts: only the patients are locked, and only
-    when the words are written, until it ends. Raises NotFoundError for a cell that is not there, NotAllowedError for a
-    reading that is not done.
+    when the words are written, until it ends. Another file of the same person waits for that end. Raises NotFoundError
+    for a cell that is not there, NotAllowedError for a reading that is not done.
     """
+    conn.execute(_ONE_AT_A_TIME, {"by": by})
     _check(said, _readings(conn, {one.run_id for one in said}))
     news = _news(conn, said, by)
     if len(news) > MOST_WORDS:

@@ -7,8 +7,9 @@ from collections.abc import Collection
 from sqlalchemy import Connection, func, select, update
 
 from db import patients, steps
+from db.counts import Decide
 from db.labs import LabDefaults
-from db.records import Decide, RunState, SlideFacts, SlideState, StoredObject
+from db.records import RunState, SlideFacts, SlideState, StoredObject
 from db.register import LOCK_KEY, told_values
 from db.run_tables import run
 from db.tables import slide

@@ -8,8 +8,9 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db import absence, patients
+from db.counts import Decide
 from db.errors import NotFoundError
-from db.records import Decide, Specimen
+from db.records import Specimen
 from db.tables import lab, patient
 
 

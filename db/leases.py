@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, func, null, select, text, update
 
 from db import batches, corrections, patients, steps, sweeping
+from db.counts import Decide, Stop
 from db.faultpoints import faultpoint
 from db.model_rows import COLUMNS, version_of
-from db.records import Claim, Decide, Preparation, RunState, Specimen, Stop, StoredObject
+from db.records import Claim, Preparation, RunState, Specimen, StoredObject
 from db.run_tables import run
 from db.session import transact
 from db.steps import files_of, in_seconds, stored_object

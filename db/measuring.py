@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from db.records import AREAS, NOT_COUNTED, CellClass
+from db.counts import AREAS
+from db.records import NOT_COUNTED, CellClass
 
 _OFFSETS = 2000
 """So many plasma cells, from the first batches on, are enough for the median offset of their nuclei."""

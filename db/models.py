@@ -11,9 +11,10 @@ from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db import patients, tables, withdrawal
+from db.counts import Decide
 from db.errors import NotAllowedError, NotFoundError
 from db.model_rows import differing, values_of, version_of
-from db.records import Decide, ModelVersion
+from db.records import ModelVersion
 from db.tables import model_version, patient
 
 _RUNS_FOR_ALL = text(

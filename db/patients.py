@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from db.counts import Decide, Tally, Verdict
 from db.errors import NotAllowedError, NotFoundError
-from db.records import Decide, Tally, Verdict
 from db.tables import active_model, lab, patient
 from db.tallies import tallies
 from db.verdict_tables import verdict, verdict_history

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Engine, select, text
 from db import patients
 from db.cases import Case, CaseSlide
 from db.cell_tables import batch, cell, tile_defect
+from db.counts import Tally
 from db.model_rows import COLUMNS, version_of
-from db.records import NOT_COUNTED, Batch, Cell, ModelVersion, Tally, TileDefect
+from db.records import NOT_COUNTED, Batch, Cell, ModelVersion, TileDefect
 from db.run_tables import run
 from db.session import transaction
 from db.tables import lab, model_version, patient

@@ -12,9 +12,10 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, text, updat
 from sqlalchemy.dialects.postgresql import insert
 
 from db import patients, steps
+from db.counts import Decide
 from db.errors import NotAllowedError, NotFoundError
 from db.labs import LabDefaults, ensure_patient
-from db.records import Decide, RunState, SlideFacts, SlideState, StoredObject
+from db.records import RunState, SlideFacts, SlideState, StoredObject
 from db.run_tables import run
 from db.tables import active_model, slide
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from sqlalchemy import Connection, Engine, text
 
 from db import patients
-from db.records import Decide
+from db.counts import Decide
 from db.session import transact, transaction
 from db.tallies import tallies
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from db.counts import Share
 from db.query import query as query  # noqa: PLC0414 — readers find all of reporting here
-from db.records import Share
 from db.run_tables import run
 from db.view_rows import read_view
 

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db import patients, register, steps
+from db.counts import Decide
 from db.labs import LabDefaults
-from db.records import Decide, SlideFacts, SlideState, StoredObject
+from db.records import SlideFacts, SlideState, StoredObject
 from db.tables import slide, slide_file
 
 _GONE = (SlideState.SUPERSEDED.value, SlideState.MISSING.value)

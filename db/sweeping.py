@@ -7,8 +7,9 @@ from collections.abc import Collection
 from sqlalchemy import Connection, select, text
 
 from db import patients, steps, tallies
+from db.counts import Decide
 from db.errors import NotAllowedError
-from db.records import Decide, RunState, SlideState
+from db.records import RunState, SlideState
 from db.tables import slide
 
 _SWEEP_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('marrowline sweep', 2))")

@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Connection, Row, any_, literal, select, text
 
+from db.counts import APART, Measured, SlideTally, SpecimenTally, Stop, Tally
 from db.errors import NotFoundError
 from db.model_rows import confusion_of
-from db.records import Measured, SlideTally, Specimen, SpecimenTally, Stop, Tally
+from db.records import NOT_COUNTED, Specimen
 from db.tables import lab, model_version, patient
 
 WITHDRAWN = "withdrawn"
@@ -43,7 +44,8 @@ _COUNTS = text(
 )
 _JUDGED = text(
     """
-    SELECT slide.patient_id, slide.specimen, CASE WHEN abstained THEN 'abstained' ELSE called END AS call,
+    SELECT slide.patient_id, slide.specimen, CASE WHEN NOT abstained THEN called
+                WHEN called = ANY (:not_counted) THEN :apart ELSE 'abstained' END AS call,
            cell_class, count(*) AS cells
       FROM corrected_cell JOIN run ON run.id = run_id JOIN slide ON slide.id = run.slide_id
      WHERE run_id = ANY (:runs) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
@@ -125,7 +127,8 @@ def _measured(conn: Connection, runs: Sequence[int]) -> Mapping[int, Mapping[str
 def _judged(conn: Connection, runs: Sequence[int]) -> Mapping[tuple[int, str], Mapping[str, Mapping[str, int]]]:
     """Return the cells that persons judged, by patient and specimen, call and class given."""
     found: dict[tuple[int, str], dict[str, dict[str, int]]] = {}
-    for row in conn.execute(_JUDGED, {"runs": runs}):
+    parameters = {"runs": runs, "not_counted": sorted(NOT_COUNTED), "apart": APART}
+    for row in conn.execute(_JUDGED, parameters):
         of_call = found.setdefault((row.patient_id, row.specimen), {}).setdefault(row.call, {})
         of_call[row.cell_class] = int(row.cells)
     return found

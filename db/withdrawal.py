@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection, select, text
 
 from db import steps, sweeping
+from db.counts import Decide
 from db.errors import NotAllowedError, NotFoundError
-from db.records import Decide, SlideState
+from db.records import SlideState
 from db.run_tables import run
 from db.tables import slide
 from db.tallies import WITHDRAWN

@@ -10,7 +10,7 @@ from itertools import chain
 
 from sqlalchemy import Engine
 
-from db.records import Decide
+from db.counts import Decide
 from scheduler.changes import Memory
 from scheduler.comparison import Comparison, ListingReport
 from scheduler.config import SchedulerSettings

@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from db import facts as known_facts
 from db import runs, statuses
+from db.counts import Decide
 from db.faultpoints import faultpoint
-from db.records import Decide
 from db.session import sqlstate, transact
 from db.slide_files import register_set
 from scheduler.config import SchedulerSettings

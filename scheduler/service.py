@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from db.config import DatabaseSettings
+from db.counts import Decide
 from db.errors import DatabaseError
-from db.records import Decide
 from db.session import make_engine
 from scheduler.config import SchedulerSettings
 from scheduler.doorbell import CeleryDoorbell, Doorbell

@@ -9,8 +9,8 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from db import runs, workers
+from db.counts import Decide
 from db.faultpoints import faultpoint
-from db.records import Decide
 from db.session import transact, transaction
 from scheduler.doorbell import Doorbell
 from scheduler.pages import PagesRung, most_pages, ring_pages

@@ -16,6 +16,7 @@ others are better than the matrix says. That shows in how many of the judged cal
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from db.records import NOT_COUNTED, CellClass, Confusion, Share, SpecimenTally
+from db.counts import APART, Share, SpecimenTally
+from db.records import NOT_COUNTED, CellClass, Confusion
 
 NOT_CORRECTED = "not corrected for"
 CORRECTED = (
@@ -37,6 +39,13 @@ _Array = NDArray[np.float64]
 _STEPS, _STILL = 500, 1e-7
 _BEYOND = 3.0
 """Farther off than so many standard errors, in abstained or wrong calls, and the matrix does not hold."""
+
+_FEW, _FEW_GIVEN = 0.5, 2.0
+"""Cells added to each number for its variance alone: none seen is no certainty that there is none.
+
+Two to those that persons gave a class, as Agresti and Coull do (Am Stat 1998;52:119): of a rare class they may have
+given it to no cell, while calls of it are seldom missing, as others are mistaken for it.
+"""
 
 
 class Use(StrEnum):
@@ -66,7 +75,7 @@ class _Seen:
 
     called: _Array  # (K + 1,) cells that nobody judged
     judged: _Array  # (K + 1, K + 1) cells by call and by the class given; last column: classes the matrix has not
-    beyond: float  # of those given such a class, the counted ones
+    known: Mapping[str, int]  # other counted cells, by class: given one that the matrix has not, or in neither sample
 
     @property
     def given(self) -> _Array:
@@ -102,9 +111,14 @@ def corrected(
     counted = np.array([CellClass(name) not in NOT_COUNTED for name in confusion.classes], dtype=np.float64)
     if fit is None or counted @ fit.shares <= 0 or not _agrees(seen, fit, counts):
         return {}
-    beyond = seen.beyond / (seen.called.sum() + seen.given.sum())
+    cells = seen.called.sum() + seen.given.sum()
+    known = {name: n / cells for name, n in seen.known.items()}
     chosen = {c: np.array([name == c for name in confusion.classes], dtype=np.float64) for c in classes}
-    return {c: _share(fit, one, counted, beyond, confidence) for c, one in chosen.items() if one.any()}
+    return {
+        c: _share(fit, (one, counted), (known.get(c, 0.0), sum(known.values())), confidence)
+        for c, one in chosen.items()
+        if one.any()
+    }
 
 
 def use_of(tally: SpecimenTally, confusion: Confusion) -> Use:
@@ -147,15 +161,16 @@ def _seen(tally: SpecimenTally, confusion: Confusion) -> _Seen:
     last = len(place)
     judged = np.zeros((last + 1, last + 1))
     called = np.array([tally.counts.get(name, 0) for name in confusion.classes] + [tally.abstained], dtype=np.float64)
-    beyond = 0.0
+    known: Counter[str] = Counter()
     for call, given in tally.judged.items():
         for name, cells in given.items():
-            judged[place.get(call, last), place.get(name, last)] += cells
             if name in place:
                 called[place[name]] -= cells
-            elif CellClass(name) not in NOT_COUNTED:
-                beyond += cells
-    return _Seen(called=called, judged=judged, beyond=beyond)
+            if call != APART:
+                judged[place.get(call, last), place.get(name, last)] += cells
+            if (call == APART or name not in place) and CellClass(name) not in NOT_COUNTED:
+                known[name] += cells
+    return _Seen(called=called, judged=judged, known=known)
 
 
 def _serves(called: _Array, counts: _Array) -> bool:
@@ -196,8 +211,8 @@ def _fitted(seen: _Seen, counts: _Array) -> _Fit:
     rows, ways = _smooth(counts), _ways(seen)
     cells = seen.called.sum() + seen.given.sum()
     shares = _most_likely(seen.called / cells, seen.given / cells, rows)
-    told = np.concatenate([seen.called, seen.given])[: len(ways[0])]
-    told = (told + 0.5) / (cells + 0.5 * len(told))
+    told = np.concatenate([seen.called + _FEW, seen.given + _FEW_GIVEN])[: len(ways[0])]
+    told = told / told.sum()
     variance = _multinomial(told) / cells
     for share, row, number, way in zip(shares, rows, counts.sum(axis=1), ways, strict=True):
         variance += share**2 * (way @ _multinomial(row) @ way.T) / (number + 1)
@@ -233,9 +248,11 @@ def _multinomial(shares: _Array) -> _Array:
     return np.asarray(np.diag(shares) - np.outer(shares, shares), dtype=np.float64)
 
 
-def _share(fit: _Fit, one: _Array, counted: _Array, beyond: float, confidence: float) -> CorrectedShare:
-    whole = float(counted @ fit.shares) + beyond
-    value = float(one @ fit.shares) / whole
+def _share(fit: _Fit, rows: tuple[_Array, _Array], known: tuple[float, float], confidence: float) -> CorrectedShare:
+    """Return a share; `rows` choose its class and the counted ones, `known` are cells beside the fit, likewise."""
+    one, counted = rows
+    whole = float(counted @ fit.shares) + known[1]
+    value = (float(one @ fit.shares) + known[0]) / whole
     slope = (one - value * counted) / whole
     margin = float(ndtri((1 + confidence) / 2)) * math.sqrt(float(slope @ fit.covariance @ slope))
     return CorrectedShare(value=value, ci_low=max(0.0, value - margin), ci_high=min(1.0, value + margin))

@@ -15,10 +15,11 @@ import structlog
 from sqlalchemy import Engine
 
 from db import batches, leases, workers
+from db.counts import Stop
 from db.errors import BadOutputError, DatabaseError, FencedError, UnavailableError
 from db.faultpoints import faultpoint
 from db.model_rows import differing
-from db.records import Claim, Plan, Preparation, Stop
+from db.records import Claim, Plan, Preparation
 from worker import pipeline, planning
 from worker.config import WorkerSettings
 from worker.counting.course import Course, count, counting_for, course_of

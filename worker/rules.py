@@ -39,9 +39,11 @@ class RuleSet:
     looks: tuple[int, ...] = ()  # counted cells of one run at which it may stop being read; none: it is read whole
     widened: bool = False  # whether a class that lies unevenly has a wider interval
     least_marrow_index: float | None = None  # below it a marrow sample excludes no myeloma; None: not asked
-    reached_stands: bool = (
-        False  # whether a reached threshold is the finding where only abstained cells leave another open
-    )
+    reached_stands: bool = False
+    """Whether a reached threshold is the finding where only abstained cells leave another open.
+
+    It is then no finding where most cells of its specimen have no call.
+    """
 
     @property
     def error(self) -> float:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from db.records import Finding, Specimen, SpecimenTally, Tally, Verdict
+from db.counts import SpecimenTally, Tally, Verdict
+from db.records import Finding, Specimen
 from worker.counting.adequacy import adequacy
 from worker.counting.evidence import evidence
 from worker.counting.intervals import counted
@@ -35,7 +36,9 @@ def decide(tally: Tally) -> Verdict:
     if waiting := _waiting(tally):
         finding, reason = Finding.INCOMPLETE, f"{waiting}; so far {so_far}: {reason}"
     main = specimens[0] if specimens else None
-    shown = {"finding_so_far": so_far.value, "more_cells": _more(specimens, judged, rule)}
+    short = [rule.min_cells[s.specimen] - counted(s) for s in specimens if not _enough(s, rule)]
+    more = max(short, default=None) if so_far is Finding.INSUFFICIENT else _to_settle(judged, rule)
+    shown = {"finding_so_far": so_far.value, "more_cells": more}
     return Verdict(
         finding=finding,
         reason=reason,
@@ -55,29 +58,41 @@ def _finding(specimens: Sequence[SpecimenTally], judged: list[Judged], rule: Rul
         return Finding.INSUFFICIENT, _too_few(specimens, rule)
     if not judged:
         return Finding.INDETERMINATE, "the specimen is not stated, and no rule holds for an unknown one"
-    above = [j for j in judged if j.side is Side.ABOVE]
-    doubtful = _doubtful(specimens, judged, rule)
+    above = _shown(judged, rule)
+    doubtful = _doubtful(judged, rule)
     if len({j.criterion.disease for j in above}) > 1:
         return Finding.INDETERMINATE, f"more than one threshold is reached: {sentences(above)}"
     if doubtful:
         reached = f"; another is reached: {sentences(above)}" if above else ""
-        return Finding.INDETERMINATE, f"{_doubt(specimens)}: {sentences(doubtful)}{reached}{_count_on(doubtful)}"
+        more = _to_settle(judged, rule)
+        count_on = f"; count {more} more cells to settle it, if the shares stay" if more else ""
+        return Finding.INDETERMINATE, f"{_doubt(doubtful)}: {sentences(doubtful)}{reached}{count_on}"
     if above:
         reason = f"threshold reached: {sentences(above)}; lineage and clonality not established"
         return above[0].criterion.finding, reason + _not_excluded(judged, above)
     return _without_disease(specimens, judged, rule)
 
 
-def _doubtful(specimens: Sequence[SpecimenTally], judged: Sequence[Judged], rule: RuleSet) -> list[Judged]:
+def _shown(judged: Sequence[Judged], rule: RuleSet) -> list[Judged]:
+    """Return the criteria that show their disease.
+
+    Where a threshold that is reached stands, most cells of its specimen have to be called: what the model hardly calls
+    at all is perhaps no stained smear, and then the few calls say nothing.
+    """
+    above = [j for j in judged if j.side is Side.ABOVE]
+    return [j for j in above if not (rule.reached_stands and j.mostly_abstained)]
+
+
+def _doubtful(judged: Sequence[Judged], rule: RuleSet) -> list[Judged]:
     """Return the criteria that keep the finding open.
 
-    They straddle, and their disease's threshold is not reached by another. Where a disease is shown and most cells were
-    called, the rule says whether what abstained cells alone leave open of another keeps the finding open too.
+    They are not below, and another does not show their disease. Where a disease is shown and most cells were called,
+    the rule says whether what abstained cells alone leave open of another keeps the finding open too.
     """
-    shown = {j.criterion.disease for j in judged if j.side is Side.ABOVE}
-    stands = bool(shown) and rule.reached_stands and not _mostly_abstained(specimens)
-    astride = [j for j in judged if j.side is Side.STRADDLES and j.criterion.disease not in shown]
-    return [j for j in astride if not (stands and j.open_by_abstained)]
+    shown = {j.criterion.disease for j in _shown(judged, rule)}
+    stands = bool(shown) and rule.reached_stands
+    not_below = [j for j in judged if j.side is not Side.BELOW and j.criterion.disease not in shown]
+    return [j for j in not_below if not (stands and j.open_by_abstained and not j.mostly_abstained)]
 
 
 def _not_excluded(judged: Sequence[Judged], above: Sequence[Judged]) -> str:
@@ -88,33 +103,19 @@ def _not_excluded(judged: Sequence[Judged], above: Sequence[Judged]) -> str:
     return f"; {diseases} not excluded, for abstained cells alone: {sentences(others)}" if others else ""
 
 
-def _count_on(doubtful: Sequence[Judged]) -> str:
-    more = more_cells(doubtful)
-    return f"; count {more} more cells to settle it, if the shares stay" if more else ""
+def _to_settle(judged: Sequence[Judged], rule: RuleSet) -> int | None:
+    """Return how many more cells would clear what keeps the finding open; None where no number would."""
+    called_suffice = rule.reached_stands and bool(_shown(judged, rule))
+    return more_cells(_doubtful(judged, rule), called_suffice=called_suffice)
 
 
-def _more(specimens: Sequence[SpecimenTally], judged: Sequence[Judged], rule: RuleSet) -> int | None:
-    """Return how many more cells of one specimen the finding needs, the most of any; None where none would help."""
-    short = [rule.min_cells[s.specimen] - counted(s) for s in specimens if not _enough(s, rule)]
-    return max(short, default=None) or more_cells(_doubtful(specimens, judged, rule))
-
-
-def _doubt(specimens: Sequence[SpecimenTally]) -> str:
-    """Return why an interval straddles its threshold, as far as the counts tell."""
-    if _mostly_abstained(specimens):
-        abstained, cells = _called_or_not(specimens)
-        return f"the model would not call {abstained} of {cells} cells, so check that these are stained smears"
-    return "the interval straddles a threshold"
-
-
-def _mostly_abstained(specimens: Sequence[SpecimenTally]) -> bool:
-    abstained, cells = _called_or_not(specimens)
-    return 2 * abstained > cells
-
-
-def _called_or_not(specimens: Sequence[SpecimenTally]) -> tuple[int, int]:
-    """Return how many cells have no call, and how many are counted."""
-    return sum(s.abstained for s in specimens), sum(counted(s) for s in specimens)
+def _doubt(doubtful: Sequence[Judged]) -> str:
+    """Return why the finding is open, as far as the counts tell."""
+    hardly_called = next((j for j in doubtful if j.mostly_abstained), None)
+    if hardly_called is None:
+        return "the interval straddles a threshold"
+    abstained, cells = hardly_called.abstained, hardly_called.cells
+    return f"the model would not call {abstained} of {cells} cells, so check that these are stained smears"
 
 
 def _without_disease(specimens: Sequence[SpecimenTally], judged: list[Judged], rule: RuleSet) -> tuple[Finding, str]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from db.records import Finding, Share
+from db.counts import Share
+from db.records import Finding
 from db.reports import PatientReport
 from scheduler.commands import screen
 

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine
 
 from db import corrections, places
 from db.corrections import Recorded, Said
-from db.records import CellClass, Decide
+from db.counts import Decide
+from db.records import CellClass
 from db.session import transact
 from scheduler.corrections.geojson import read_geojson
 from scheduler.corrections.table import read_table

@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 
 from db import batches, runs
 from db.cell_tables import PARTITIONS
+from db.counts import BatchCount, Stop
 from db.errors import BadOutputError, NotAllowedError
-from db.records import Area, Batch, BatchCount, Cell, Claim, Stop, TileDefect
+from db.records import Area, Batch, Cell, Claim, TileDefect
 from db.session import transaction
 from tests.support.invariants import violations
 from tests.support.rows import add_slide, batch, cell, decide, plan, read, scalar, taken

@@ -15,8 +15,9 @@ from sqlalchemy import Engine
 from db import agreement, cell_reports, corrections, patients, proofs, runs
 from db.cases import cells_of
 from db.corrections import Recorded, Said
+from db.counts import APART, SpecimenTally
 from db.errors import NotAllowedError, NotFoundError
-from db.records import NOT_COUNTED, Batch, Cell, CellClass, Claim, SpecimenTally
+from db.records import NOT_COUNTED, Batch, Cell, CellClass, Claim
 from db.session import transaction
 from tests.support.rows import (
     MODEL,
@@ -94,6 +95,7 @@ def test_an_abstained_cell_that_is_corrected_is_no_longer_abstained(lab: Engine)
     assert counts(lab).abstained == 1
     record(lab, said(1, "lymphocyte"), said(2, "plasma_cell"))
     assert (counts(lab).abstained, counts(lab).counts) == (0, {"lymphocyte": 2, "plasma_cell": 1})
+    assert counts(lab).judged == {"abstained": {"lymphocyte": 1}, APART: {"plasma_cell": 1}}
     with transaction(lab) as conn:
         assert {one.cell_class: (one.called, one.abstained) for one in cell_reports.differential(conn)} == {
             "lymphocyte": (2, 0),

@@ -68,6 +68,17 @@ def test_words_wait_for_a_slide_that_goes_to_another_patient_and_are_judged_ther
         assert said.result() == (2,)
 
 
+def test_the_same_file_given_twice_at_once_is_taken_in_once(lab: Engine) -> None:
+    read(lab, add_slide(lab), TEN)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(lab) as conn:
+            say(conn)
+            again = pool.submit(_record, lab)
+            eventually(lambda: bool(scalar(lab, WAITING)), within_s=60, what="the second file waits")
+        assert again.result() == ()
+    assert scalar(lab, "SELECT count(*) FROM correction") == 1
+
+
 def _record(engine: Engine) -> tuple[int, ...]:
     with transaction(engine) as conn:
         return corrections.record(conn, [WORD], "ada", decide).patients

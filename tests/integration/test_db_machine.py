@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import Engine
 
 from db import runs
+from db.counts import Stop
 from db.errors import FencedError, NotAllowedError
-from db.records import Claim, SlideFacts, Stop
+from db.records import Claim, SlideFacts
 from db.session import transaction
 from tests.support.invariants import violations
 from tests.support.postgres import wipe

@@ -10,7 +10,8 @@ from scipy.stats import chi2_contingency
 from sqlalchemy import Engine
 
 from db import patients, runs
-from db.records import Batch, Cell, Measured, SlideTally, Stop
+from db.counts import Measured, SlideTally, Stop
+from db.records import Batch, Cell
 from db.session import transaction
 from tests.support.rows import add_slide, cell, decide, plan, taken
 from worker.counting.course import count

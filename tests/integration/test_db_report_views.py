@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from db import runs
-from db.records import Batch, Specimen, Tally, Verdict
+from db.counts import Tally, Verdict
+from db.records import Batch, Specimen
 from db.session import transaction
 from tests.support.rows import add, add_slide, batch, cell, decide, execute, plan, read, scalar, stored, taken
 from worker.verdict import decide as real_decide

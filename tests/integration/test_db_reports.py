@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import Engine
 
 from db import cell_reports, reports, runs
+from db.counts import Share
 from db.errors import QueryError
 from db.query import answered
-from db.records import Batch, Share, Specimen
+from db.records import Batch, Specimen
 from db.session import transaction
 from tests.support.rows import add, add_slide, batch, cell, decide, plan, read, scalar, stored, taken
 

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Engine
 
 from db import runs
-from db.records import Batch, Finding, Verdict
+from db.counts import Verdict
+from db.records import Batch, Finding
 from db.session import transaction
 from tests.support.invariants import violations
 from tests.support.rows import add, add_slide, batch, cell, decide, execute, plan, read, scalar, stored, taken

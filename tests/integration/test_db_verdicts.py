@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from db import labs, models, patients, runs
+from db.counts import SpecimenTally, Tally, Verdict
 from db.errors import NotAllowedError, NotFoundError
-from db.records import Batch, Claim, Specimen, SpecimenTally, Tally, Verdict
+from db.records import Batch, Claim, Specimen
 from db.session import transaction
 from tests.support.rows import (
     MODEL,

@@ -15,14 +15,21 @@ from db.cases import Case
 from tests.support.browser import chromium
 from tests.support.cases import MM_LIKE, NORMAL, case, with_evidence
 from tests.support.report_pages import report_page
+from worker.correction import Use
+from worker.counting.evidence import MEANING
 from worker.outputs.report import words
 from worker.outputs.report.html import rendered
 
 LONG = "a-pseudonym-without-any-place-to-break-it-" * 3
+PERSONS = {
+    "specimens": [{"specimen": "marrow", "cells": 40, "changed": 12, "corrected_shares": Use.UNFIT.value}],
+    "meaning": MEANING,
+}
 CASES = {
     "ALL": (case(quarantined=0), "Consistent with acute lymphoblastic leukaemia (ALL)"),
     "MM": (case(MM_LIKE), "Consistent with multiple myeloma (MM)"),
     "none": (case(NORMAL), "No evidence of ALL or MM in the counted cells"),
+    "corrected": (with_evidence(case(), persons=PERSONS), "Consistent with acute lymphoblastic leukaemia (ALL)"),
     "incomplete": (case(quarantined=2, patient=LONG), "Incomplete: not every slide has been read"),
 }
 WIDTHS = (390, 1280)

@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 
 from db import runs
 from db.cases import Case, case_of
-from db.records import Batch, Tally, Verdict
+from db.counts import Tally, Verdict
+from db.records import Batch
 from db.session import make_engine, transaction
 from tests.support import rows
 from tests.support.peak import peak_bytes

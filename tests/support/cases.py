@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from db.cases import Case, CaseCell, CaseSlide
-from db.records import Area, CellClass, Specimen, SpecimenTally, StoredObject
+from db.counts import SpecimenTally
+from db.records import Area, CellClass, Specimen, StoredObject
 from db.reports import ModelVersionReport, PatientReport
 from tests.support.tallies import tally_of
 from worker.verdict import decide

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from db import patients
-from db.records import Decide
+from db.counts import Decide
 from tests.support.rows import decide as simple_decide
 
 RULES = {

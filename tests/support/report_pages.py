@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -28,6 +30,18 @@ def report_page(of: Case) -> Content:
     names = [*finding.deciding(of), NOT_CALLED, "neutrophil", "smudge"]
     chosen = {name: [one for run in looked for one in run.cells.sample.get(name, [])] for name in names}
     return content_of(of, finding.deciding(of), looked, chosen)
+
+
+def page_without_pictures(of: Case, *, named: int = 0) -> Content:
+    """Return the report of two slides without pictures; on each a person has named so many cells."""
+    counts = [("lymphoblast", 30), ("neutrophil", 10)], [("lymphoblast", 12), ("neutrophil", 28)]
+    looked = []
+    for no, (slide, parts) in enumerate(zip(of.read, counts, strict=True), start=1):
+        names = [name for name, number in parts for _ in range(number)]
+        cells = [cell(i, name, run_id=no) for i, name in enumerate(names)]
+        cells[:named] = [replace(one, corrected_class=one.cell_class) for one in cells[:named]]
+        looked.append(Looked(slide=slide, name=f"Slide {no}", cells=seen(cells, {}, otherwise=3)))
+    return content_of(of, finding.deciding(of), looked, {})
 
 
 def _picture(side: int, alt: str) -> Picture:

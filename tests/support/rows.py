@@ -10,20 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from db import models, runs
-from db.records import (
-    Batch,
-    Cell,
-    Claim,
-    Finding,
-    ModelVersion,
-    Plan,
-    Share,
-    SlideFacts,
-    Specimen,
-    StoredObject,
-    Tally,
-    Verdict,
-)
+from db.counts import Share, Tally, Verdict
+from db.records import Batch, Cell, Claim, Finding, ModelVersion, Plan, SlideFacts, Specimen, StoredObject
 from db.session import transaction
 
 CLASSES = ("lymphoblast", "plasma_cell", "lymphocyte", "smudge")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from db.records import SlideTally, Specimen, SpecimenTally, Tally
+from db.counts import SlideTally, SpecimenTally, Tally
+from db.records import Specimen
 from worker.rules import DEFAULT_RULE
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from db.records import CellClass, Specimen, SpecimenTally
+from db.counts import SpecimenTally
+from db.records import CellClass, Specimen
 from worker.counting.intervals import counted
 
 _OF_MARROW = (CellClass.IMMATURE_GRANULOCYTE, CellClass.ERYTHROBLAST)

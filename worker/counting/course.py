@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from db.records import NOT_COUNTED, Batch, BatchCount, CellClass, SlideTally, Specimen, SpecimenTally, Stop
+from db.counts import BatchCount, SlideTally, SpecimenTally, Stop
+from db.records import NOT_COUNTED, Batch, CellClass, Specimen
 from worker.counting.dispersion import measured_over
 from worker.counting.intervals import counted
 from worker.counting.looks import due, looks_for, share_at_end, stop

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from db.records import CellClass, SpecimenTally
+from db.counts import SpecimenTally
+from db.records import CellClass
 from worker.counting.intervals import counted, exact
 
 LINEAGES: Mapping[str, tuple[CellClass, ...]] = MappingProxyType(

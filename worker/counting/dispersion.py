@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from scipy.special import chdtrc, ndtri, stdtrit
 
-from db.records import AREAS, NOT_COUNTED, BatchCount, CellClass, Measured, SlideTally, SpecimenTally
+from db.counts import AREAS, BatchCount, Measured, SlideTally, SpecimenTally
+from db.records import NOT_COUNTED, CellClass
 from worker.counting.intervals import counted
 
 _P = 0.05

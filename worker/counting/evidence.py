@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from db.records import Share, SlideTally, SpecimenTally, Stop, Tally
+from db.counts import Share, SlideTally, SpecimenTally, Stop, Tally
 from worker.correction import CORRECTED, NOT_CORRECTED, beside, use_of
 from worker.counting.adequacy import adequacy
 from worker.counting.differential import lineages, m_e_ratio, smudge_per_100

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from scipy.special import betainccinv, betaincinv
 
-from db.records import NOT_COUNTED, CellClass, SlideTally, SpecimenTally
+from db.counts import SlideTally, SpecimenTally
+from db.records import NOT_COUNTED, CellClass
 
 
 def counted(tally: SpecimenTally | SlideTally) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from db.records import SpecimenTally
+from db.counts import SpecimenTally
 from worker.counting.dispersion import design_effect
 from worker.counting.intervals import counted, exact
 from worker.rules import Criterion, RuleSet
@@ -30,7 +30,7 @@ class Judged:
     cells: int
     ci_low: float  # with no abstained cell positive
     ci_high: float  # with every abstained cell positive
-    called_high: float  # the upper limit with no abstained cell positive
+    called_high: float  # the upper limit of the share among the called cells
     error: float  # the chance that the interval misses
     design_effect: float  # how many cells tell as much as one independent cell
 
@@ -45,6 +45,11 @@ class Judged:
     def open_by_abstained(self) -> bool:
         """Whether the called cells lie below the threshold, and only abstained ones could reach it."""
         return self.side is Side.STRADDLES and self.called_high < self.criterion.threshold
+
+    @property
+    def mostly_abstained(self) -> bool:
+        """Whether more than half of the cells have no call, as where the input is no stained smear."""
+        return 2 * self.abstained > self.cells
 
     def sentence(self) -> str:
         """The counts, the interval and the threshold in words."""
@@ -68,7 +73,8 @@ def judge(tally: SpecimenTally, rule: RuleSet, error: float) -> list[Judged]:
 
 def _judge_one(criterion: Criterion, tally: SpecimenTally, error: float, effect: float) -> Judged:
     cells, positive = counted(tally), tally.counts.get(criterion.cell_class, 0)
-    low, called_high = exact(positive / effect, cells / effect, error)
+    low, _ = exact(positive / effect, cells / effect, error)
+    _, called_high = exact(positive / effect, (cells - tally.abstained) / effect, error)
     _, high = exact((positive + tally.abstained) / effect, cells / effect, error)
     return Judged(
         criterion=criterion,

@@ -18,7 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from db.records import Specimen, SpecimenTally
+from db.counts import SpecimenTally
+from db.records import Specimen
 from worker.counting.intervals import counted
 from worker.counting.judging import Side, judge, sentences
 from worker.rules import RuleSet
@@ -60,14 +61,15 @@ def due(rule: RuleSet, specimen: Specimen, before: int, after: int) -> int | Non
 def stop(tally: SpecimenTally, rule: RuleSet, look: int) -> Look | None:
     """Return why counting may stop at this look of one run; None: it must go on.
 
-    It may when every interval of this look is clear of its threshold, whatever the abstained cells are. Raises
+    It may when every interval of this look is clear of its threshold, whatever the abstained cells are, and, where a
+    threshold that is reached stands, most cells were called: else the finding would be open all the same. Raises
     ValueError for a look that the rule does not take in this specimen, or that the counted cells have not reached.
     """
     share, cells = share_of_look(rule, tally.specimen, look), counted(tally)
     if cells < look:
         raise ValueError(f"a look at {look} cells when {cells} are counted")
     judged = judge(tally, rule, rule.error * share)
-    if any(one.side is Side.STRADDLES for one in judged):
+    if any(one.side is Side.STRADDLES or (rule.reached_stands and one.mostly_abstained) for one in judged):
         return None
     reason = f"clear of every threshold at the look at {look} cells: {sentences(judged)}"
     return Look(at=look, cells=cells, share=share, reason=reason)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from scipy.special import betainc
 
-from db.records import NOT_COUNTED, CellClass, Share, SpecimenTally
+from db.counts import Share, SpecimenTally
+from db.records import NOT_COUNTED, CellClass
 from worker.counting.dispersion import design_effect
 from worker.counting.intervals import counted, exact
 from worker.counting.looks import error_of

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from db.records import NOT_COUNTED, CellClass, Measured, SpecimenTally
+from db.counts import Measured, SpecimenTally
+from db.records import NOT_COUNTED, CellClass
 from worker.counting.intervals import clopper_pearson, counted
 from worker.fuzzy.mamdani import System, Variable, infer
 from worker.fuzzy.released import DEFAULT_SYSTEM, DISEASES, SYSTEMS

@@ -3,8 +3,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from db.counts import SlideTally, SpecimenTally, Tally
 from db.patients import digest
-from db.records import Confusion, SlideTally, Specimen, SpecimenTally, Tally
+from db.records import Confusion, Specimen
 
 MARROW = SpecimenTally(specimen=Specimen.MARROW, counts={"lymphocyte": 3, "smudge": 1}, abstained=2, slides_done=1)
 TALLY = Tally(model_version="m", rule="r", specimens=(MARROW,), slides_done=1, slides_open=0, slides_quarantined=0)

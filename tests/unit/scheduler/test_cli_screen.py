@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from db.records import Share
+from db.counts import Share
 from db.reports import PatientReport
 from scheduler.commands import screen
 from scheduler.commands.patient_table import share_words, show_patients

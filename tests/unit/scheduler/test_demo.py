@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from db.records import Share
+from db.counts import Share
 from db.reports import PatientReport
 from scheduler.demo import SEED, DrawnSlide, compare, drawn_slides, uploads
 from worker.store_folder import FolderStore

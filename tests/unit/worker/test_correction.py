@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db.records import CellClass, Confusion, Specimen, SpecimenTally
+from db.counts import SpecimenTally
+from db.records import CellClass, Confusion, Specimen
 from worker.correction import CorrectedShare, corrected
 
 BLAST, LYMPHOCYTE, PLATELET = CellClass.LYMPHOBLAST, CellClass.LYMPHOCYTE, CellClass.PLATELET

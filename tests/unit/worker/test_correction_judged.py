@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from db.records import CellClass, Confusion, Share, Specimen, SpecimenTally
+from db.counts import APART, Share, SpecimenTally
+from db.records import CellClass, Confusion, Specimen
 from worker.correction import Use, beside, corrected, use_of
 
 BLAST, LYMPHOCYTE, PLATELET = CellClass.LYMPHOBLAST, CellClass.LYMPHOCYTE, CellClass.PLATELET
@@ -38,13 +39,15 @@ def tally_of(truth: _Numbers, call: _Numbers, judged: NDArray[np.bool_]) -> Spec
     return SpecimenTally(specimen=Specimen.MARROW, counts=counts, abstained=abstained, slides_done=1, judged=said)
 
 
-def drawn(rng: np.random.Generator, chosen: Chosen, *, cells: int = 600) -> tuple[SpecimenTally, Confusion]:
+def drawn(
+    rng: np.random.Generator, chosen: Chosen, *, cells: int = 600, truth: Sequence[float] = TRUTH
+) -> tuple[SpecimenTally, Confusion]:
     """Draw a patient, whose cells a person chose so, and the matrix as so many labelled cells show it."""
     rows = MATRIX / MATRIX.sum(axis=1, keepdims=True)
-    truth = rng.choice(len(CLASSES), size=cells, p=TRUTH)
-    call = (rng.random(cells)[:, None] > rows[truth].cumsum(axis=1)[:, :-1]).sum(axis=1)
+    true = rng.choice(len(CLASSES), size=cells, p=truth)
+    call = (rng.random(cells)[:, None] > rows[true].cumsum(axis=1)[:, :-1]).sum(axis=1)
     counts = tuple(tuple(map(int, rng.multinomial(LABELLED, row))) for row in rows)
-    return tally_of(truth, call, chosen(truth, call, rng)), Confusion(classes=CLASSES, counts=counts)
+    return tally_of(true, call, chosen(true, call, rng)), Confusion(classes=CLASSES, counts=counts)
 
 
 CHOSEN: dict[str, Chosen] = {
@@ -64,6 +67,15 @@ def test_intervals_hold_the_truth_however_calls_were_chosen_to_be_judged(chosen:
     assert len(given_ones) >= 145
     assert np.mean([one.value for one in given_ones]) == pytest.approx(TRUE_SHARE, abs=0.006)
     assert sum(one.ci_low <= TRUE_SHARE <= one.ci_high for one in given_ones) >= 0.9 * len(given_ones)
+
+
+@pytest.mark.parametrize("chosen", ["a third", "all called blasts"])
+def test_intervals_hold_a_rare_truth_too_of_which_persons_may_have_seen_no_cell(chosen: str) -> None:
+    rng, rare = np.random.default_rng(9), (0.01, 0.94, 0.05)
+    found = [corrected(*drawn(rng, CHOSEN[chosen], truth=rare), [BLAST], 0.95) for _ in range(150)]
+    ends = [(one[BLAST].ci_low, one[BLAST].ci_high) for one in found if one]
+    assert len(ends) >= 145
+    assert sum(low <= 0.01 / 0.95 <= high for low, high in ends) >= 0.93 * len(ends)
 
 
 def test_judged_cells_make_the_interval_narrower() -> None:
@@ -124,3 +136,24 @@ def test_a_class_that_the_model_does_not_know_is_in_the_denominator_when_a_perso
     few = replace(tally, counts=counts | {plasma: 3}, judged={"abstained": {plasma: 3}})
     assert corrected(tally, matrix, [BLAST], 0.95) == {}, "far more were abstained than of any class of the matrix"
     assert corrected(few, matrix, [BLAST], 0.95)[BLAST].value == pytest.approx(200 / 903, abs=1e-4)
+
+
+def test_named_debris_that_was_in_no_sample_changes_no_corrected_share() -> None:
+    tally, matrix = drawn(np.random.default_rng(10), CHOSEN["a third"])
+    debris: dict[str, dict[str, int]] = {APART: {PLATELET.value: 300}}
+    counts = dict(tally.counts) | {PLATELET.value: tally.counts[PLATELET.value] + 300}
+    named = replace(tally, counts=counts, judged={**tally.judged, **debris})
+    before = corrected(tally, matrix, [BLAST], 0.95)
+    assert before
+    assert corrected(named, matrix, [BLAST], 0.95) == before
+
+
+def test_a_cell_that_was_in_no_sample_counts_as_it_was_named() -> None:
+    tally, matrix = drawn(np.random.default_rng(10), CHOSEN["a third"])
+    counts = dict(tally.counts) | {BLAST.value: tally.counts[BLAST.value] + 60}
+    named = replace(tally, counts=counts, judged={**tally.judged, APART: {BLAST.value: 60}})
+    before, after = (corrected(one, matrix, [BLAST], 0.95)[BLAST] for one in (tally, named))
+    counted_cells = sum(n for name, n in tally.counts.items() if name != PLATELET.value) + tally.abstained
+    expected = (before.value * counted_cells + 60) / (counted_cells + 60)
+    assert after.value == pytest.approx(expected, abs=0.005)
+    assert after.ci_high - after.ci_low < before.ci_high - before.ci_low

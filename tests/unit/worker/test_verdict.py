@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from db.records import CellClass, Confusion, Finding, Specimen, SpecimenTally, Tally
+from db.counts import SpecimenTally, Tally
+from db.records import CellClass, Confusion, Finding, Specimen
 from tests.support import tallies
 from worker.counting.intervals import clopper_pearson
 from worker.rules import RULES

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any
 
 from db.cases import Case, CaseSlide
 from db.records import Specimen
+from worker.correction import Use
 from worker.outputs.report import words
 from worker.outputs.report.content import Correction, Fact
 
@@ -17,6 +18,7 @@ _RULE_LIMITS = (
     "Morphology alone establishes neither lineage nor clonality.",
     "No share here replaces immunophenotyping, genetics or the clinical criteria.",
 )
+_PLAIN = "The interval as counted does not allow here for the cells that were not called."
 _LEFT_OUT = {
     "glass": "glass",
     "ink": "pen",
@@ -30,7 +32,10 @@ _LEFT_OUT = {
 
 def corrections(case: Case) -> tuple[Correction, ...]:
     """Return the shares corrected for the model's confusions, where the matrix could serve."""
-    held = (one for one in case.evidence.get("corrected_shares", ()) if one.get("corrected"))
+    done = {one["specimen"] for one in _persons(case) if one["corrected_shares"] == Use.NEEDLESS.value}
+    held = (
+        one for one in case.evidence.get("corrected_shares", ()) if one.get("corrected") and one["specimen"] not in done
+    )
     return tuple(
         Correction(
             name=words.title(words.plural(one["cell_class"])),
@@ -48,7 +53,27 @@ def corrections(case: Case) -> tuple[Correction, ...]:
 def correction_note(case: Case) -> str:
     """Return what the evidence says of the classifier's own errors, as a sentence."""
     said = str(case.evidence.get("classifier_errors", ""))
-    return f"{words.title(said)}." if said and corrections(case) else ""
+    return f"{words.title(said)}. {_PLAIN}" if said and corrections(case) else ""
+
+
+def persons(case: Case) -> tuple[Fact, ...]:
+    """Return what became of the cells that persons named, and of what is told by the model's calls all the same."""
+    named = [
+        Fact(
+            name=f"Cells named by a person in {words.specimen(one['specimen'])}",
+            value=f"{words.count(one['cells'])}, {words.count(one['changed'])} of them otherwise than by the model",
+            note=f"Corrected shares: {one['corrected_shares']}." if one["corrected_shares"] else "",
+        )
+        for one in _persons(case)
+    ]
+    meaning = case.evidence.get("persons", {}).get("meaning", "")
+    told = [Fact(name="What follows them", value=f"{words.title(meaning)}.")] if meaning else []
+    return (*named, *told)
+
+
+def _persons(case: Case) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = case.evidence.get("persons", {}).get("specimens", ())
+    return found
 
 
 def certainty(case: Case) -> tuple[Fact, ...]:
@@ -78,7 +103,7 @@ def provenance(case: Case, named: int) -> tuple[Fact, ...]:
         Fact(name="Weights", value=model.weights_sha256, note="SHA-256"),
         *([Fact(name="Persons", value=f"{_cells(named)} named by a person")] if named else []),
         Fact(name="Rule", value=case.report.rule, note=dated),
-        *(Fact(name="Threshold", value=source) for source in sources),
+        *(Fact(name="Threshold", value=source.replace(">=", "\u2265")) for source in sources),
         Fact(name="Software", value=f"Marrowline {version('marrowline')}"),
         Fact(name="Finding of", value=words.moment(case.report.reported_at)),
     )
@@ -119,7 +144,7 @@ def slide_facts(slide: CaseSlide) -> tuple[Fact, ...]:
         Fact(name="File", value=PurePosixPath(slide.obj.key).name),
         Fact(name="Specimen", value="not stated" if slide.specimen == Specimen.UNKNOWN else slide.specimen),
         Fact(name="Cells found", value=words.count(slide.cells or 0)),
-        Fact(name="Area counted", value=f"{area:.3g} mm²", note=_counted_share(slide)),
+        Fact(name="Area counted", value=f"{_three_digits(area)} mm²", note=_counted_share(slide)),
         *([Fact(name="Left out", value=left_out)] if (left_out := _left_out(slide)) else []),
     ]
     if slide.mpp_um is not None:
@@ -142,6 +167,10 @@ def _left_out(slide: CaseSlide) -> str:
         ((share, _LEFT_OUT[why]) for why, share in slide.area_shares.items() if why in _LEFT_OUT), reverse=True
     )
     return ", ".join(f"{why} {words.percent(share)}" for share, why in shares if share >= 0.001)
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:#.3g}".rstrip(".")
 
 
 def _cells(number: int) -> str:

@@ -49,7 +49,7 @@ class Criterion:
     threshold: str
     side: str  # above | below | straddles
     verdict: str
-    chance: str  # that the true share reaches the threshold; empty where it is not known
+    chance: str  # sentence: how likely the true share reaches the threshold; empty where it is not known
     spread: str  # by how much uneven spread widens the interval; empty where it does not
     source: str
     bar: Bar
@@ -210,6 +210,7 @@ class Content:
     comparisons: tuple[Comparison, ...]
     stops: tuple[Fact, ...]  # where counting ended, and why
     stops_lead: str
+    persons: tuple[Fact, ...]  # what became of the cells that persons named
     corrections: tuple[Correction, ...]
     correction_note: str
     certainty: tuple[Fact, ...]

@@ -12,7 +12,7 @@ from worker.outputs.report import words
 from worker.outputs.report.content import Comparison, Differential, Fact, Group, Interval, Row, SlideShare
 from worker.outputs.report.pictures import css_colour
 from worker.outputs.report.sample import NOT_CALLED, SeenRun
-from worker.outputs.report.shares import axis_for, bar, confidence, exact, share_of
+from worker.outputs.report.shares import axis_for, bar, confidence, exact, judged, share_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ def differentials(case: Case, deciding: Sequence[str]) -> tuple[Differential, ..
     """Return the differential of each specimen that has counted cells."""
     level = confidence(case.evidence)
     found = [one for one in case.evidence.get("specimens", ()) if one["cells"]]
-    return tuple(_differential(one, _thresholds(case, one["specimen"]), deciding, level) for one in found)
+    return tuple(_differential(one, _criteria(case, one["specimen"]), deciding, level) for one in found)
 
 
 def comparisons(case: Case, slides: Sequence[SeenSlide], deciding: Sequence[str]) -> tuple[Comparison, ...]:
@@ -41,21 +41,27 @@ def comparisons(case: Case, slides: Sequence[SeenSlide], deciding: Sequence[str]
             continue
         names = [one.value for one in words.ORDER if one not in NOT_COUNTED and specimen["counts"].get(one.value)]
         ordered = [*(one for one in deciding if one in names), *(one for one in names if one not in deciding)]
-        thresholds = _thresholds(case, specimen["specimen"])
+        thresholds = _thresholds(_criteria(case, specimen["specimen"]))
         made += [_comparison(name, of_it, specimen, thresholds, level) for name in ordered]
     return tuple(made)
 
 
-def _thresholds(case: Case, specimen: str) -> dict[str, float]:
-    of_it = (one for one in case.evidence.get("criteria", ()) if one["specimen"] == specimen)
-    return {one["cell_class"]: one["threshold"] for one in of_it}
+def _criteria(case: Case, specimen: str) -> dict[str, Mapping[str, Any]]:
+    """Return what the rule judged in a specimen, by class."""
+    return {one["cell_class"]: one for one in case.evidence.get("criteria", ()) if one["specimen"] == specimen}
+
+
+def _thresholds(criteria: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    return {name: one["threshold"] for name, one in criteria.items()}
 
 
 def _differential(
-    specimen: Mapping[str, Any], thresholds: Mapping[str, float], deciding: Sequence[str], level: float
+    specimen: Mapping[str, Any], criteria: Mapping[str, Mapping[str, Any]], deciding: Sequence[str], level: float
 ) -> Differential:
     counted = [one for one in words.ORDER if one not in NOT_COUNTED]
+    thresholds = _thresholds(criteria)
     shares = {one.value: share_of(specimen, one.value, level) for one in counted}
+    shares |= {name: judged(one, specimen) for name, one in criteria.items()}
     axis = axis_for(shares.values(), thresholds.values())
 
     def row(name: str) -> Row | None:

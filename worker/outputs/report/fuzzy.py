@@ -95,7 +95,7 @@ def _with_unit(variable: Variable, value: float) -> str:
         return words.count(round(value))
     if variable.unit == "radii":
         return f"{value:.2f} of its radius"
-    return f"{value:.0f} {variable.unit}" if variable.unit else words.percent(value).replace(".0\u202f", "\u202f")
+    return f"{value:.0f}\u202f{variable.unit}" if variable.unit else words.percent(value).replace(".0\u202f", "\u202f")
 
 
 def _rule(system: System | None, fired: Mapping[str, Any]) -> Fact:

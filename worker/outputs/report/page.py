@@ -13,6 +13,7 @@ from worker.outputs.report.differential import SeenSlide
 from worker.outputs.report.fuzzy import fuzzy
 from worker.outputs.report.pictures import BAR_UM, CELL_UM, OTHER_CELLS, Picture, css_colour
 from worker.outputs.report.sample import NOT_CALLED, Sampled, SeenRun
+from worker.outputs.report.told import told
 
 MOST_PICTURED = 8
 """Slides whose overviews are shown; a page of more would not open on a phone."""
@@ -42,7 +43,7 @@ def content_of(
         chosen: the cells to show of each class.
     """
     criteria = finding.criteria(case)
-    told = finding.told(case, criteria)
+    head = told(case, criteria)
     slides = [SeenSlide(name=one.name, specimen=one.slide.specimen, cells=one.cells) for one in looked]
     left = len(looked) - MOST_PICTURED
     named = sum(one.cells.named for one in looked)
@@ -50,12 +51,12 @@ def content_of(
         patient=case.report.patient,
         lab=case.report.lab,
         reported_at=words.moment(case.report.reported_at),
-        tone=told.tone,
-        headline=told.headline,
-        plain=told.plain,
+        tone=head.tone,
+        headline=head.headline,
+        plain=head.plain,
         reason=case.report.reason,
         reading=finding.reading(case),
-        next_step=told.next_step,
+        next_step=head.next_step,
         key_facts=finding.key_facts(case, criteria, named),
         open_slides=finding.open_slides(case),
         criteria=criteria,
@@ -66,6 +67,7 @@ def content_of(
         comparisons=differential.comparisons(case, slides, classes),
         stops=stops.stops(case, {one.slide.slide_id: one.name for one in looked}),
         stops_lead=stops.lead(case),
+        persons=background.persons(case),
         corrections=background.corrections(case),
         correction_note=background.correction_note(case),
         certainty=background.certainty(case),

@@ -24,6 +24,12 @@ def interval(stored: Mapping[str, Any]) -> Interval:
     return Interval(value=stored["value"], low=stored["ci_low"], high=stored["ci_high"])
 
 
+def judged(criterion: Mapping[str, Any], specimen: Mapping[str, Any]) -> Interval:
+    """Return a share that a rule judged, with its interval: whatever the cells are that were not called."""
+    low, high = criterion["ci_low_none_abstained_positive"], criterion["ci_high_all_abstained_positive"]
+    return Interval(value=criterion["positive"] / max(1, specimen["cells"]), low=low, high=high)
+
+
 def exact(positive: int, cells: int, level: float) -> Interval:
     """Return a share with its exact binomial interval (Clopper and Pearson); `cells` is not 0."""
     low, high = clopper_pearson(positive, cells, level)

@@ -8,20 +8,21 @@ from functools import reduce
 
 import numpy as np
 
-from db.records import BatchCount, CellClass, SlideTally, Specimen, SpecimenTally
+from db.counts import BatchCount, SlideTally, SpecimenTally
+from db.records import CellClass, Specimen
 from worker.counting.course import Course, counting_for, course_of
 from worker.counting.dispersion import measured_over
 from worker.counting.intervals import exact
 from worker.counting.judging import Judged, Side, judge
 from worker.counting.looks import error_of
-from worker.rules import RULES, RuleSet
+from worker.rules import DEFAULT_RULE, RULES, RuleSet
 
 FULL = 3000
 """Counted cells of a drawn slide, about."""
 _BATCH = 60
 _BLAST, _OTHER = CellClass.LYMPHOBLAST.value, CellClass.NEUTROPHIL.value
-_ADAPTIVE = "marrowline-2026.2-adaptive"
-_WHOLE = "marrowline-2026.2"
+_ADAPTIVE = "marrowline-2026.3-adaptive"
+_WHOLE = DEFAULT_RULE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from db.records import NOT_COUNTED, CellClass, Confusion, Specimen, SpecimenTally
+from db.counts import SpecimenTally
+from db.records import NOT_COUNTED, CellClass, Confusion, Specimen
 from worker.correction import corrected
 from worker.counting.intervals import clopper_pearson, counted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from worker.training.simulation import fixed
+from worker.training.simulation import beside, fixed
 from worker.training.simulation.study import THRESHOLD, Study
 
 BEGIN, END = "<!-- study begins: python -m worker.training.simulation -->", "<!-- study ends -->"
@@ -16,7 +16,7 @@ def put(page: str, found: Study) -> str:
     _, end, after = rest.partition(END)
     if not end:
         raise ValueError(f"the page has no place for the study: give it the lines {BEGIN} and {END}")
-    parts = (_fixed(found), _looks(found), _two(found), _uneven(found), _confused(found))
+    parts = (_fixed(found), _looks(found), _two(found), _uneven(found), _confused(found), _beside(found))
     return f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}"
 
 
@@ -101,6 +101,21 @@ def _confused(found: Study) -> str:
     ]
     heads = ("class", "true share", "counted, mean", "coverage", "corrected, mean", "coverage")
     return "### 600 cells confused as by the shipped model\n\n" + _table(heads, rows)
+
+
+def _beside(found: Study) -> str:
+    parts = sorted({one.left_open for one in found.beside})
+    at = {(one.share, one.left_open): one for one in found.beside}
+    rows = [
+        (
+            _percent(share, 0),
+            *(f"{_percent(at[share, part].waits, 0)} → {_percent(at[share, part].stands, 0)}" for part in parts),
+        )
+        for share in sorted({one.share for one in found.beside})
+    ]
+    heads = ("true share of lymphoblasts", *(f"{_percent(part, 0)} of them not called" for part in parts))
+    title = f"Found `consistent_with_MM` at {_percent(beside.PLASMA_CELLS, 0)} plasma cells, {beside.CELLS} cells"
+    return f"### {title}: by {beside.WAITS} → by {beside.STANDS}\n\n" + _table(heads, rows)
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

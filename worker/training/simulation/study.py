@@ -9,14 +9,16 @@ import numpy as np
 
 from db.records import CellClass, Confusion
 from worker.rules import RULES
-from worker.training.simulation import adaptive, confused, fixed
+from worker.training.simulation import adaptive, beside, confused, fixed
 
-RULE = RULES["marrowline-2026.2-adaptive"]
+RULE = RULES["marrowline-2026.3-adaptive"]
 THRESHOLD = next(one.threshold for one in RULE.criteria if one.disease == "ALL")
 _SPREADS = (0.0, 0.01, 0.02, 0.05)
 _UNEVEN_SHARES = (0.05, 0.10, 0.20, 0.30, 0.40)
 _TWO_SHARES = (0.02, 0.10, 0.15, 0.18, 0.20, 0.25, 0.40)
 _CONFUSED_SHARES = (0.01, 0.02, 0.05, 0.10, 0.20, 0.30, 0.40)
+_OPEN_SHARES = (0.02, 0.10, 0.15, 0.18, 0.20, 0.25, 0.30)
+_LEFT_OPEN = (0.05, 0.20, 0.50)
 _SUSPECTS = (CellClass.LYMPHOBLAST, CellClass.PLASMA_CELL)
 Tell = Callable[[str], None]
 
@@ -35,6 +37,7 @@ class Study:
     widened: Sequence[adaptive.Row]
     unwidened: Sequence[adaptive.Row]
     confused: Sequence[confused.Row]
+    beside: Sequence[beside.Row]
 
 
 def carry_out(confusion: Confusion, *, seed: int, patients: int, tell: Tell) -> Study:
@@ -54,6 +57,10 @@ def carry_out(confusion: Confusion, *, seed: int, patients: int, tell: Tell) -> 
     rng = np.random.default_rng([seed, 4])
     mended = [confused.study(one, share, confusion, rng, patients=max(1, patients // 4)) for one in _SUSPECTS
               for share in _CONFUSED_SHARES]  # fmt: skip
+    tell("one disease shown, another left open")
+    rng = np.random.default_rng([seed, 5])
+    open_ones = [beside.study(share, left_open, rng, patients=max(1, patients // 4)) for share in _OPEN_SHARES
+                 for left_open in _LEFT_OPEN]  # fmt: skip
     return Study(
         patients=patients,
         fixed=singly,
@@ -65,6 +72,7 @@ def carry_out(confusion: Confusion, *, seed: int, patients: int, tell: Tell) -> 
         widened=[one for one, _ in uneven],
         unwidened=[one for _, one in uneven],
         confused=mended,
+        beside=open_ones,
     )
 
 

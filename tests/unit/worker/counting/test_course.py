@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.records import Batch, BatchCount, CellClass, SlideTally, Specimen, SpecimenTally, Stop
+from db.counts import BatchCount, SlideTally, SpecimenTally, Stop
+from db.records import Batch, CellClass, Specimen
 from tests.support.rows import cell
 from worker.counting.course import Course, count, counting_for, course_of
 from worker.counting.dispersion import measured_over

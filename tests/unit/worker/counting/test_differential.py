@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.records import NOT_COUNTED, CellClass, Specimen, SpecimenTally
+from db.counts import SpecimenTally
+from db.records import NOT_COUNTED, CellClass, Specimen
 from worker.counting.adequacy import adequacy
 from worker.counting.differential import LINEAGES, lineages, m_e_ratio, smudge_per_100
 

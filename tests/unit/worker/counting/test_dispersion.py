@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, norm, t
 
-from db.records import CellClass, Measured, SlideTally
+from db.counts import Measured, SlideTally
+from db.records import CellClass
 from tests.support.tallies import marrow_of
 from worker.counting.dispersion import between_areas, between_slides, design_effect
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from db.records import Finding, Measured, SlideTally, Specimen, SpecimenTally, Stop, Tally
+from db.counts import Measured, SlideTally, SpecimenTally, Stop, Tally
+from db.records import Finding, Specimen
 from tests.support.tallies import marrow_of, tally_of
 from worker.rules import DEFAULT_RULE
 from worker.verdict import decide
@@ -51,31 +52,6 @@ def test_earlier_editions_find_what_they_found_when_they_were_released(edition: 
         highs = {name: round(share.ci_high, 9) for name, share in verdict.shares.items()}
         found.append([verdict.finding.value, "", verdict.cells, highs])
     assert hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16] == RELEASED
-
-
-MYELOMA = {"plasma_cell": 310, "lymphoblast": 2, "neutrophil": 199}
-
-
-def test_a_disease_that_is_shown_does_not_wait_until_abstained_cells_exclude_another() -> None:
-    verdict = decide(tally(MYELOMA, abstained=112))
-    assert verdict.finding is Finding.CONSISTENT_WITH_MM
-    assert "plasma cells 310 of 623" in verdict.reason
-    assert "ALL not excluded, for abstained cells alone: lymphoblasts 2 of 623" in verdict.reason
-    assert verdict.evidence["more_cells"] is None
-    before = decide(tally(MYELOMA, abstained=112, rule=SECOND[0]))
-    assert (before.finding, before.shares) == (Finding.INDETERMINATE, verdict.shares)
-
-
-def test_called_cells_that_leave_another_open_do_keep_a_finding_open() -> None:
-    verdict = decide(tally({"plasma_cell": 150, "lymphoblast": 100, "neutrophil": 250}, abstained=10))
-    assert verdict.finding is Finding.INDETERMINATE
-    assert "another is reached: plasma cells" in verdict.reason
-
-
-def test_nothing_is_shown_where_most_cells_have_no_call() -> None:
-    verdict = decide(tally(MYELOMA, abstained=600))
-    assert verdict.finding is Finding.INDETERMINATE
-    assert "check that these are stained smears" in verdict.reason
 
 
 def test_evidence_has_every_share_and_can_be_stored() -> None:

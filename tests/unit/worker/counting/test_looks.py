@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise, product
 from math import isclose, prod
 
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from db.records import CellClass, Specimen, SpecimenTally
+from db.counts import SpecimenTally
+from db.records import CellClass, Specimen
 from worker.counting.intervals import exact
 from worker.counting.looks import due, looks_for, share_at_end, share_of_look, stop
 from worker.rules import RULES
@@ -52,6 +54,13 @@ def test_counting_stops_where_all_is_clear_and_says_by_what() -> None:
 )
 def test_counting_goes_on_while_an_interval_straddles(astride: SpecimenTally) -> None:
     assert stop(astride, ADAPTIVE, 500) is None
+
+
+def test_counting_goes_on_where_most_cells_have_no_call() -> None:
+    blood = SpecimenTally(specimen=Specimen.BLOOD, counts={"lymphoblast": 205}, abstained=300, slides_done=1)
+    assert stop(blood, ADAPTIVE, 500) is None
+    assert stop(replace(blood, abstained=200, counts={"lymphoblast": 305}), ADAPTIVE, 500) is not None
+    assert stop(blood, RULES["marrowline-2026.2-adaptive"], 500) is not None
 
 
 def test_a_first_look_asks_for_more_than_a_single_one_would() -> None:

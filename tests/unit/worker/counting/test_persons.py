@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from db.counts import SlideTally, SpecimenTally, Tally
 from db.patients import digest
-from db.records import Confusion, SlideTally, Specimen, SpecimenTally, Tally
+from db.records import Confusion, Specimen
 from worker.rules import DEFAULT_RULE
 from worker.verdict import decide
 

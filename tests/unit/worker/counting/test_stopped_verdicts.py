@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from db.records import SlideTally, Stop, Tally
+from db.counts import SlideTally, Stop, Tally
 from tests.support.tallies import marrow_of, tally_of
 from worker.rules import DEFAULT_RULE
 from worker.verdict import decide

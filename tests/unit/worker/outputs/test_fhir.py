@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.cases import Case
-from db.records import CellClass, Specimen, SpecimenTally
+from db.counts import SpecimenTally
+from db.records import CellClass, Specimen
 from tests.support.export_cases import SLIDE, case_with
 from tests.support.fhir_schema import faults
 from tests.support.tallies import tally_of

@@ -7,58 +7,11 @@ from typing import Any
 
 import pytest
 
-from db.cases import Case
 from db.records import Specimen
-from tests.support.cases import ALL_LIKE, MM_LIKE, NORMAL, case, cell, with_evidence
-from worker.outputs.report import finding
+from tests.support.cases import case, with_evidence
+from tests.support.report_pages import page_without_pictures as content
+from worker.correction import Use
 from worker.outputs.report.content import Content
-from worker.outputs.report.page import Looked, content_of
-from worker.outputs.report.sample import seen
-
-
-def content(of: Case, *, named: int = 0) -> Content:
-    """Return the report of two slides; on each a person has named so many cells."""
-    counts = [("lymphoblast", 30), ("neutrophil", 10)], [("lymphoblast", 12), ("neutrophil", 28)]
-    looked = []
-    for no, (slide, parts) in enumerate(zip(of.read, counts, strict=True), start=1):
-        names = [name for name, number in parts for _ in range(number)]
-        cells = [cell(i, name, run_id=no) for i, name in enumerate(names)]
-        cells[:named] = [replace(one, corrected_class=one.cell_class) for one in cells[:named]]
-        looked.append(Looked(slide=slide, name=f"Slide {no}", cells=seen(cells, {}, otherwise=3)))
-    return content_of(of, finding.deciding(of), looked, {})
-
-
-@pytest.mark.parametrize(
-    ("counts", "tone", "headline", "sentence"),
-    [
-        (ALL_LIKE, "disease", "acute lymphoblastic leukaemia", "Lymphoblasts are 55.9\u202f% of the cells counted"),
-        (MM_LIKE, "disease", "multiple myeloma", "Plasma cells are 29.8\u202f% of the cells counted in marrow"),
-        (NORMAL, "clear", "No evidence of ALL or MM", "lies below the threshold of 10\u202f% for MM"),
-        ({"lymphoblast": 130, "neutrophil": 530}, "doubt", "Indeterminate", "holds the threshold of 20\u202f% for ALL"),
-        ({"neutrophil": 100}, "open", "Insufficient", "104 cells counted in marrow specimen, the rule needs 500"),
-    ],
-)  # fmt: skip
-def test_the_finding_is_said_first_and_in_plain_words(
-    counts: dict[str, int], tone: str, headline: str, sentence: str
-) -> None:
-    page = content(case(counts))
-    assert (page.tone, headline in page.headline) == (tone, True)
-    assert sentence in " ".join(page.plain)
-    assert page.next_step
-
-
-def test_a_slide_that_could_not_be_read_is_named_with_its_remedy() -> None:
-    page = content(case(quarantined=1))
-    assert page.headline == "Incomplete: not every slide has been read"
-    assert "so far say: consistent with ALL" in page.plain[0]
-    (waiting,) = page.open_slides
-    assert (waiting.name, waiting.reason, waiting.remedy) == ("3.svs", "its tiles <are torn>", "Scan it again.")
-
-
-def test_no_finding_claims_what_the_rule_did_not_judge() -> None:
-    page = content(case(NORMAL, specimen=Specimen.BLOOD))
-    assert page.headline == "No evidence of ALL in the counted cells"
-    assert "Not judged, because the rule has no threshold for it here: multiple myeloma." in page.limits
 
 
 def test_the_differential_holds_every_counted_cell_once_and_the_others_apart() -> None:
@@ -74,11 +27,12 @@ def test_the_differential_holds_every_counted_cell_once_and_the_others_apart() -
 
 
 def test_a_share_that_was_judged_is_shown_as_it_was_judged() -> None:
-    judged = {"lymphoblast": {"value": 0.5, "ci_low": 0.3, "ci_high": 0.7}}
-    (one,) = content(with_evidence(case(), specimen={"shares": judged})).differentials
-    assert [row.interval for group in one.groups for row in group.rows if row.name == "Lymphoblasts"] == [
-        "30.0\u2060\u2013\u206070.0\u202f%"
-    ]
+    page = content(case(abstained=100))
+    (one,) = page.differentials
+    rows = {row.name: row.interval for group in one.groups for row in group.rows}
+    held = {f"{one.name[0].upper()}{one.name[1:]}": one.interval for one in page.criteria}
+    assert {name: rows[name] for name in held} == held
+    assert set(held) == {"Lymphoblasts", "Plasma cells"}
 
 
 def test_smears_stand_beside_each_other_with_their_own_cells() -> None:
@@ -89,7 +43,12 @@ def test_smears_stand_beside_each_other_with_their_own_cells() -> None:
     assert content(case()).comparisons[0].note == ""
 
 
+PERSONS: dict[str, Any] = {
+    "specimens": [{"specimen": "marrow", "cells": 40, "changed": 12, "corrected_shares": Use.UNFIT.value}],
+    "meaning": "so it is",
+}
 MORE: dict[str, Any] = {
+    "persons": PERSONS,
     "more_cells": 800,
     "fuzzy": {
         "ALL": {
@@ -134,25 +93,31 @@ def test_an_interval_that_uneven_spread_widened_is_told_from_others() -> None:
     assert [one.spread for one in content(of).criteria] == ["", ""]
 
 
-def test_a_model_that_calls_hardly_anything_is_said_before_the_intervals() -> None:
-    page = content(case({"neutrophil": 200}, abstained=400))
-    assert page.plain[0] == "The model would not call 400 of 600 cells: check that these are stained smears."
+CORRECTED = {
+    "specimen": "marrow",
+    "cell_class": "lymphoblast",
+    "counted": {"value": 0.5, "ci_low": 0.4, "ci_high": 0.6},
+    "corrected": {"value": 0.5, "ci_low": 0.4, "ci_high": 0.6},
+}
 
 
-def test_an_unstated_specimen_is_why_nothing_is_decided() -> None:
-    page = content(case(specimen=Specimen.UNKNOWN))
-    assert page.plain == ("The specimen is not stated, and no rule holds for an unknown one.",)
-    assert "state which of them was smeared" in page.next_step
-    assert "state which" not in content(case({"lymphoblast": 130, "neutrophil": 530})).next_step
+def with_persons(use: Use) -> Content:
+    persons = PERSONS | {"specimens": [{**PERSONS["specimens"][0], "corrected_shares": use.value}]}
+    return content(with_evidence(case(), persons=persons, corrected_shares=[CORRECTED]))
 
 
-def test_it_is_told_once_what_is_looked_for_and_what_a_cell_is_that_is_not_called() -> None:
-    page = content(case())
-    assert page.reading.startswith("The cells that are looked for: lymphoblasts for ALL and plasma cells for MM. ")
-    assert "(the rule says: abstained)" in page.reading
-    assert content(case(NORMAL, specimen=Specimen.BLOOD, abstained=0)).reading == (
-        "The cells that are looked for: lymphoblasts for ALL."
-    )
+def test_what_became_of_the_cells_that_persons_named_is_told() -> None:
+    named, follows = with_persons(Use.UNFIT).persons
+    assert named.name == "Cells named by a person in marrow"
+    assert named.value == "40, 12 of them otherwise than by the model"
+    assert named.note.startswith("Corrected shares: none are given: of the judged calls")
+    assert follows.value == "So it is."
+    assert content(case()).persons == ()
+
+
+def test_nothing_is_shown_as_corrected_where_persons_named_every_cell() -> None:
+    assert with_persons(Use.NEEDLESS).corrections == ()
+    assert [one.name for one in with_persons(Use.OF_OTHERS).corrections] == ["Lymphoblasts"]
 
 
 def test_a_share_has_the_same_interval_wherever_it_stands() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.records import Measured, SlideTally, Specimen, SpecimenTally
+from db.counts import Measured, SlideTally, SpecimenTally
+from db.records import Specimen
 from tests.support.cases import ALL_LIKE, MM_LIKE, case, with_evidence
 from worker.fuzzy.patients import SYSTEM, assess
 from worker.outputs.report.content import FuzzyInput, FuzzyView

@@ -10,9 +10,9 @@ import pytest
 from pypdf import PdfReader
 
 from tests.support.cases import AT, case, with_evidence
+from tests.support.report_pages import page_without_pictures as named_by_hand
 from tests.support.report_pages import report_page
 from tests.unit.worker.report.test_content import MORE, stop
-from tests.unit.worker.report.test_content import content as named_by_hand
 from worker.errors import BadRequestError
 from worker.outputs.report import pdf
 from worker.outputs.report.html import rendered
@@ -63,6 +63,8 @@ def test_paper_says_what_the_page_says(document: bytes) -> None:
         *(rule.value for one in content.fuzzy for rule in one.rules),
         *(fact.value for fact in (*content.provenance, *content.files, *content.of_model)),
         *content.limits,
+        *(text for fact in content.persons for text in (fact.name, fact.value, fact.note)),
+        *(one.chance for one in content.criteria),
         *(text for fact in content.stops for text in (fact.name, fact.value[1:], fact.note)),
         *(text for view in content.fuzzy for one in view.inputs for text in (one.name, one.value, one.holds)),
     ]

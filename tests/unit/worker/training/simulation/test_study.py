@@ -5,7 +5,7 @@ import pytest
 
 from db.records import CellClass, Confusion
 from worker.counting.judging import Side
-from worker.training.simulation import adaptive, confused, fixed, page, study
+from worker.training.simulation import adaptive, beside, confused, fixed, page, study
 
 CLASSES = tuple(CellClass)[:10]
 RNG_SEED = 5
@@ -70,6 +70,15 @@ def test_a_correction_takes_back_what_confusion_did() -> None:
     assert one.corrected_coverage > one.raw_coverage
 
 
+def test_a_disease_that_is_shown_stands_where_cells_without_a_call_alone_leave_another_open() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    clear, open_by_calls = (beside.study(share, 0.2, rng, patients=20) for share in (0.02, 0.30))
+    assert (clear.waits, clear.stands) == (1.0, 1.0)
+    assert (open_by_calls.waits, open_by_calls.stands) == (0.0, 0.0)
+    between = beside.study(0.15, 0.2, rng, patients=20)
+    assert between.waits < 0.4 < between.stands
+
+
 @pytest.mark.slow
 def test_the_study_is_the_same_for_the_same_seed_and_finds_its_place() -> None:
     first, again = (study.carry_out(matrix(right=190), seed=1, patients=4, tell=lambda _: None) for _ in range(2))
@@ -79,11 +88,12 @@ def test_the_study_is_the_same_for_the_same_seed_and_finds_its_place() -> None:
     assert text.endswith("\nafter\n")
     assert "old" not in text
     assert text.count("| 40 % |") >= 4
+    assert "### Found `consistent_with_MM` at 30 % plasma cells" in text
 
 
 def test_a_page_without_a_place_for_the_study_is_refused() -> None:
     with pytest.raises(ValueError, match="no place"):
         page.put("nothing here", study.Study(
             patients=1, fixed=(), least={}, looks=(), whole=(), peeking=(), two=(), widened=(), unwidened=(),
-            confused=(),
+            confused=(), beside=(),
         ))  # fmt: skip
