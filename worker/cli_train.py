@@ -15,6 +15,7 @@ from rich.console import Console
 from worker.cli_options import Device
 from worker.errors import BadRequestError
 from worker.nets.card_files import NAME, Files
+from worker.nets.cards import NO_STAIN_NORM, STAIN_NORMS
 from worker.nets.segmenter_cards import CLASSICAL
 from worker.outputs.panel import NOTICE
 
@@ -112,6 +113,13 @@ def classifier(
     turns: Annotated[
         int, typer.Option(min=1, max=8, help="Turned copies of a cell whose calls are averaged: surer, and slower.")
     ] = 1,
+    stain_norm: Annotated[
+        str,
+        typer.Option(
+            metavar="METHOD",
+            help=f"Bring each picture's colours to a reference stain, in use as in training: {', '.join(STAIN_NORMS)}.",
+        ),
+    ] = NO_STAIN_NORM,
     note: Annotated[str, typer.Option(help="A sentence for the card, after its limits.")] = "",
 ) -> None:
     """Train a classifier of cells on the sets in DIR, calibrate it and judge it on groups that it never saw.
@@ -120,6 +128,8 @@ def classifier(
     kept in NAME.training, and stay there: remove that folder when nothing is to go on from it.
     """
     _check_name(out)
+    if stain_norm not in STAIN_NORMS:
+        raise BadRequestError(f"no stain normalisation is called {stain_norm!r}: use one of {', '.join(STAIN_NORMS)}")
     from worker.training.classification.fit import Training, train_classifier  # noqa: PLC0415 - loads torch
 
     training = Training(
@@ -131,6 +141,7 @@ def classifier(
         begin=_begin(init, imagenet),
         recipe=_classifier_recipe(recipe, arch, width, from_imagenet=bool(imagenet), epochs=epochs, seed=seed),
         turns=turns,
+        stain_norm=stain_norm,
         note=note,
     )
     console = Console(stderr=True)

@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 from worker.cells.find import find_cells
 from worker.cells.preprocess import Pixels, crop, rescale
 from worker.cells.stain import StainFit, fit_stain
-from worker.cells.stain_norm import fit_norm
-from worker.cells.stain_profile import measure
+from worker.cells.stain_norm import own_norm
 from worker.errors import BadSlideError
-from worker.nets.cards import STAIN_ANCHORS
 from worker.nets.registry import Model
 
 MOST_UM = 120.0
@@ -36,7 +34,7 @@ def crop_of(rgb: Pixels, mpp_um: float, model: Model) -> Pixels:
     image = rescale(on_glass(rgb), mpp_um, card.mpp_um)
     stain = fit_stain(image, card.mpp_um)
     cell = crop(image, *_middle(image, stain, model), card.crop_px)
-    return fit_norm(measure(image, card.mpp_um, stain)).apply(cell) if card.stain_norm == STAIN_ANCHORS else cell
+    return own_norm(image, card.mpp_um, card.stain_norm).apply(cell)
 
 
 def on_glass(rgb: Pixels) -> Pixels:
