@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.cells.find import find_cells
 from worker.cells.preprocess import Pixels, crop, rescale
-from worker.cells.stain import StainFit, fit_stain
+from worker.cells.segment import CellMask
+from worker.cells.stain import fit_stain
 from worker.cells.stain_norm import own_norm
 from worker.errors import BadSlideError
 from worker.nets.registry import Model
@@ -33,7 +36,7 @@ def crop_of(rgb: Pixels, mpp_um: float, model: Model) -> Pixels:
         raise BadSlideError("not_one_cell", cause, "Check --mpp, or use marrowline predict for fields.")
     image = rescale(on_glass(rgb), mpp_um, card.mpp_um)
     stain = fit_stain(image, card.mpp_um)
-    cell = crop(image, *_middle(image, stain, model), card.crop_px)
+    cell = crop(image, *middle_of(image, find_cells(image, stain, card.mpp_um, model.segmenter)), card.crop_px)
     return own_norm(image, card.mpp_um, card.stain_norm).apply(cell)
 
 
@@ -60,10 +63,13 @@ def lit(rgb: Pixels, cell: NDArray[np.bool_]) -> Pixels:
     return on_it
 
 
-def _middle(image: Pixels, stain: StainFit, model: Model) -> tuple[int, int]:
-    """Return the centre (x, y) of the nucleus nearest the picture's middle; the middle where none is near."""
+def middle_of(image: Pixels, cells: Sequence[CellMask]) -> tuple[int, int]:
+    """Return the centre (x, y) of the nucleus nearest the picture's middle.
+
+    Where none lies within a quarter of the picture's side, the middle itself is taken.
+    """
     height, width = image.shape[:2]
     x, y = width // 2, height // 2
-    centres = [cell.centre_tile for cell in find_cells(image, stain, model.card.mpp_um, model.segmenter)]
+    centres = [cell.centre_tile for cell in cells]
     nearest = min(centres, key=lambda centre: np.hypot(centre[0] - x, centre[1] - y), default=(x, y))
     return nearest if np.hypot(nearest[0] - x, nearest[1] - y) < min(height, width) / 4 else (x, y)

@@ -17,7 +17,7 @@ from worker.cells.stain_norm import own_norm
 from worker.errors import BadRequestError
 from worker.geometry import Box
 from worker.nets.cards import NO_STAIN_NORM
-from worker.single_cells import cut_out, lit
+from worker.single_cells import cut_out, lit, middle_of
 from worker.slides.smear.red_cell_scale import estimate_from
 from worker.training.classification.data import MPP_UM, STORED_PX
 
@@ -77,16 +77,8 @@ def at(image_work: Pixels, x: int, y: int) -> Pixels:
 
 
 def single_cell(image_work: Pixels, sight: Sight) -> Pixels:
-    """Return the crop of a picture of one cell, centred on the nucleus nearest its middle.
-
-    Where no nucleus lies within a quarter of the picture's side, the middle itself is taken.
-    """
-    height, width = image_work.shape[:2]
-    x, y = width // 2, height // 2
-    centres = [nucleus.centre_tile for nucleus in sight.find(image_work)]
-    near = [c for c in centres if np.hypot(c[0] - x, c[1] - y) < min(height, width) / 4]
-    middle = min(near, key=lambda c: np.hypot(c[0] - x, c[1] - y)) if near else (x, y)
-    return at(sight.shown(image_work), *middle)
+    """Return the crop of a picture of one cell, centred as in use."""
+    return at(sight.shown(image_work), *middle_of(image_work, sight.find(image_work)))
 
 
 def cell_on_black(image: Pixels, mpp_um: float, sight: Sight) -> Pixels:
