@@ -122,7 +122,7 @@ def classifier(
         str,
         typer.Option(
             metavar="METHOD",
-            help=f"Bring each picture's colours to a reference stain, in use as in training: {', '.join(STAIN_NORMS)}.",
+            help=f"Bring colours to a reference stain, in training and use; for fields: {', '.join(STAIN_NORMS)}.",
         ),
     ] = NO_STAIN_NORM,
     note: Annotated[str, typer.Option(help="A sentence for the card, after its limits.")] = "",
