@@ -21,14 +21,24 @@ _SEED = 20261123
 
 def evaluate(
     *,
-    data: Annotated[list[Path], typer.Option(metavar="DIR", help="A folder of data sets; may be repeated.")],
+    data: Annotated[list[Path], typer.Option(metavar="DIR", help="A data set, or a folder of them; may be repeated.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the report and for what is resumed.")],
     protocol: Annotated[
         str, typer.Option(metavar="NAMES", help="paper (70/30 by picture), grouped (no group divided), or both.")
     ] = "paper,grouped",
-    arch: Annotated[str, typer.Option(metavar="NAMES", help="Systems by name, with commas between, or all.")] = "all",
+    arch: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Systems, or all: hybrid, vgg16, vgg19, resnet50, hybrid-merged, dcnn, svm, colour.",
+        ),
+    ] = "all",
     task: Annotated[
-        str, typer.Option(metavar="NAMES", help="Data sets by name, with commas between; all by default.")
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Only some of the sets: segpc, taleqani, cnmc, matek, pbc, snam, all_idb.",
+        ),
     ] = "",
     profile: Annotated[str, typer.Option(metavar="NAME", help="cpu: an hour on two cores; gpu: full width.")] = "cpu",
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at once, each on its share of the cores.")] = 2,
@@ -38,9 +48,11 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="What folds, weights and draws are drawn by.")] = _SEED,
     device: Device = "auto",
 ) -> None:
-    """Train and judge the systems on each data set in DIR, and write index.html, tables.md, figures.json and plots.
+    """Train and judge each system on each set in DIR, and write index.html, tables.md, figures.json and plots.
 
     What is done is kept: the same command goes on where it was stopped.
+
+    It judges systems, not your weights: their card has figures on groups that they never saw.
     """
     from worker.training.classification.evaluation import running, systems, tasks  # noqa: PLC0415 - torch
     from worker.training.classification.evaluation.jobs import Evaluation  # noqa: PLC0415

@@ -33,8 +33,11 @@ def predict(
 ) -> None:
     """Tell for each field whether it shows signs of ALL or of multiple myeloma, and by which cells and rules.
 
-    With --out also DIR/<name>.cells.png: every cell in its class's colour. --json: an object for one image, a list
-    for several or a folder. What is no smear or cannot be read gets no answer but its reason, and the exit code is 3.
+    A picture that is no smear or cannot be read gets its reason instead of an answer, and the exit code is then 3.
+
+    --out adds DIR/<name>.cells.png, every cell outlined in its class's colour.
+
+    --json prints an object for one image, a list for several or a folder.
     """
     files = expanded(images)
     pictures = outputs(files, out, ".cells.png") if out else [None] * len(files)
@@ -86,12 +89,13 @@ def _draw(reader: SlideReader, found: Prediction | BadSlideError, picture: Path)
 
 
 def _line(answer: dict[str, Any]) -> str:
+    from worker.outputs.prediction import told_probability  # noqa: PLC0415 - as above
+
     if answer["error_code"]:
         return refusal_line(answer)
-    told = {True: f"cancer, {answer['type'] or 'type not told'}", False: "no cancer", None: "not told"}[
-        answer["cancer"]
-    ]
     scores = ", ".join(f"{disease} {score:.2f}" for disease, score in answer["fuzzy"]["scores"].items())
-    probability = "" if answer["probability"] is None else f"; p {answer['probability']:.2g}"
+    likely = answer["probability"]
+    probability = "" if likely is None else f"; probability {told_probability(likely)}"
     weighed = f" (fuzzy {scores}{probability})" if scores else ""
-    return f"{Path(answer['file']).name}: {told}{weighed}: {answer['reason']}"
+    untold = "not told: " if answer["cancer"] is None else ""  # else the reason begins with the answer
+    return f"{Path(answer['file']).name}: {untold}{answer['reason']}{weighed}"

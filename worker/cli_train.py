@@ -15,6 +15,7 @@ from rich.console import Console
 from worker.cli_options import Device
 from worker.errors import BadRequestError
 from worker.nets.card_files import NAME, Files
+from worker.nets.cards import NO_STAIN_NORM, STAIN_NORMS
 from worker.nets.segmenter_cards import CLASSICAL
 from worker.outputs.panel import NOTICE
 
@@ -28,7 +29,8 @@ _Recipe = TypeVar("_Recipe")
 _Data = Annotated[list[Path], typer.Option(metavar="DIR", help="A data set, or a folder of them; may be repeated.")]
 _Out = Annotated[Path, typer.Option(metavar="FILE", help="The weight file to write, NAME.safetensors.")]
 _RecipeFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="JSON that changes the recipe: peak_lr, batch, draws, …")
+    Path | None,
+    typer.Option(metavar="FILE", help="JSON that changes the recipe: peak_lr, batch, … (a wrong key lists all)."),
 ]
 _Seed = Annotated[int | None, typer.Option(min=0, help="What weights and training pictures are drawn by.")]
 _Init = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights to begin with instead of random ones.")]
@@ -55,7 +57,7 @@ def main() -> None:
     """Train one kind of network."""
 
 
-@train.command("segmenter")
+@train.command("segmenter", epilog=NOTICE)
 def segmenter(
     *,
     data: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the annotated sets.")],
@@ -71,8 +73,9 @@ def segmenter(
 ) -> None:
     """Train the segmenter on the sets below DIR that it knows, and on drawn smears.
 
-    Writes the weights, NAME.json and NAME.md. The state and the figures of each round are kept in NAME.training, and
-    stay there: remove that folder when nothing is to go on from it.
+    Writes the weights with two cards, NAME.json for the product and NAME.md for people.
+
+    NAME.training keeps the state and the figures of each round. The same command goes on there.
     """
     _check_name(out, taken=(CLASSICAL,))
     from worker.training.segmentation.fit import Training, known_sets, train_segmenter  # noqa: PLC0415 - loads torch
@@ -95,13 +98,16 @@ def segmenter(
     _say_written(files)
 
 
-@train.command("classifier")
+@train.command("classifier", epilog=NOTICE)
 def classifier(
     *,
     arch: Annotated[str, typer.Option(metavar="NAME", help="hybrid, hybrid-merged, vgg16, vgg19, resnet50 or dcnn.")],
     data: _Data,
     out: _Out,
-    width: Annotated[float, typer.Option(min=0.01, max=2, help="Channels beside those published.")] = 1.0,
+    width: Annotated[
+        float,
+        typer.Option(min=0.01, max=2, help="Channels as a share of those published; 0.25 trains ten times as fast."),
+    ] = 1.0,
     drawn: Annotated[bool, typer.Option(help="Mix drawn cells in: only they show every class.")] = True,
     recipe: _RecipeFile = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs at most; each is validated and kept.")] = None,
@@ -112,14 +118,24 @@ def classifier(
     turns: Annotated[
         int, typer.Option(min=1, max=8, help="Turned copies of a cell whose calls are averaged: surer, and slower.")
     ] = 1,
+    stain_norm: Annotated[
+        str,
+        typer.Option(
+            metavar="METHOD",
+            help=f"Bring colours to a reference stain, in training and use; for fields: {', '.join(STAIN_NORMS)}.",
+        ),
+    ] = NO_STAIN_NORM,
     note: Annotated[str, typer.Option(help="A sentence for the card, after its limits.")] = "",
 ) -> None:
     """Train a classifier of cells on the sets in DIR, calibrate it and judge it on groups that it never saw.
 
-    Writes the weights, NAME.json and NAME.md. The cut crops, the state and the figures of each epoch (log.csv) are
-    kept in NAME.training, and stay there: remove that folder when nothing is to go on from it.
+    Writes the weights with two cards, NAME.json for the product and NAME.md for people.
+
+    NAME.training keeps the cut crops, the state and log.csv, the figures of each epoch. The same command goes on there.
     """
     _check_name(out)
+    if stain_norm not in STAIN_NORMS:
+        raise BadRequestError(f"no stain normalisation is called {stain_norm!r}: use one of {', '.join(STAIN_NORMS)}")
     from worker.training.classification.fit import Training, train_classifier  # noqa: PLC0415 - loads torch
 
     training = Training(
@@ -131,6 +147,7 @@ def classifier(
         begin=_begin(init, imagenet),
         recipe=_classifier_recipe(recipe, arch, width, from_imagenet=bool(imagenet), epochs=epochs, seed=seed),
         turns=turns,
+        stain_norm=stain_norm,
         note=note,
     )
     console = Console(stderr=True)
@@ -139,7 +156,7 @@ def classifier(
     _say_written(files)
 
 
-@train.command("card")
+@train.command("card", epilog=NOTICE)
 def card(
     weights: Annotated[Path, typer.Argument(metavar="FILE", help="The weights, NAME.safetensors, NAME.json beside.")],
     *,

@@ -13,9 +13,7 @@ from db.records import Plan
 from worker.cells import stain_profile
 from worker.cells.find import halo_px, named
 from worker.cells.stain import fit_stain
-from worker.cells.stain_norm import IDENTITY, StainNorm, fit_norm
-from worker.cells.stain_profile import StainProfile
-from worker.nets.cards import STAIN_ANCHORS
+from worker.cells.stain_norm import norm_for
 from worker.nets.registry import Model
 from worker.slides.reader import SlideReader
 from worker.slides.scale import Scale, WorkingPlane
@@ -56,7 +54,7 @@ def plan_slide(reader: SlideReader, model: Model, spec: ReadingSpec, *, sha256: 
         **_of_slide(reader, plane, readable, sha256),
         **_of_settings(spec),
         "stain": stain.to_json(),
-        "stain_norm": _norm_for(model, profile).to_json(),
+        "stain_norm": norm_for(profile, model.card.stain_norm).to_json(),
     }
     document = json.loads(json.dumps(document))  # what a take-over will read back
     in_order = tiles_in_order(document, plane, readable)
@@ -136,7 +134,3 @@ def _of_settings(spec: ReadingSpec) -> dict[str, Any]:
     }
     # Looks are left out where there are none, so that such plans keep their digests.
     return told if spec.counting is None else told | {"counting": dict(spec.counting)}
-
-
-def _norm_for(model: Model, profile: StainProfile) -> StainNorm:
-    return fit_norm(profile) if model.card.stain_norm == STAIN_ANCHORS else IDENTITY

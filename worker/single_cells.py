@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.cells.find import find_cells
 from worker.cells.preprocess import Pixels, crop, rescale
-from worker.cells.stain import StainFit, fit_stain
-from worker.cells.stain_norm import fit_norm
-from worker.cells.stain_profile import measure
+from worker.cells.segment import CellMask
+from worker.cells.stain import fit_stain
+from worker.cells.stain_norm import own_norm
 from worker.errors import BadSlideError
-from worker.nets.cards import STAIN_ANCHORS
 from worker.nets.registry import Model
 
 MOST_UM = 120.0
@@ -35,8 +36,8 @@ def crop_of(rgb: Pixels, mpp_um: float, model: Model) -> Pixels:
         raise BadSlideError("not_one_cell", cause, "Check --mpp, or use marrowline predict for fields.")
     image = rescale(on_glass(rgb), mpp_um, card.mpp_um)
     stain = fit_stain(image, card.mpp_um)
-    cell = crop(image, *_middle(image, stain, model), card.crop_px)
-    return fit_norm(measure(image, card.mpp_um, stain)).apply(cell) if card.stain_norm == STAIN_ANCHORS else cell
+    cell = crop(image, *middle_of(image, find_cells(image, stain, card.mpp_um, model.segmenter)), card.crop_px)
+    return own_norm(image, card.mpp_um, card.stain_norm).apply(cell)
 
 
 def on_glass(rgb: Pixels) -> Pixels:
@@ -62,10 +63,13 @@ def lit(rgb: Pixels, cell: NDArray[np.bool_]) -> Pixels:
     return on_it
 
 
-def _middle(image: Pixels, stain: StainFit, model: Model) -> tuple[int, int]:
-    """Return the centre (x, y) of the nucleus nearest the picture's middle; the middle where none is near."""
+def middle_of(image: Pixels, cells: Sequence[CellMask]) -> tuple[int, int]:
+    """Return the centre (x, y) of the nucleus nearest the picture's middle.
+
+    Where none lies within a quarter of the picture's side, the middle itself is taken.
+    """
     height, width = image.shape[:2]
     x, y = width // 2, height // 2
-    centres = [cell.centre_tile for cell in find_cells(image, stain, model.card.mpp_um, model.segmenter)]
+    centres = [cell.centre_tile for cell in cells]
     nearest = min(centres, key=lambda centre: np.hypot(centre[0] - x, centre[1] - y), default=(x, y))
     return nearest if np.hypot(nearest[0] - x, nearest[1] - y) < min(height, width) / 4 else (x, y)

@@ -34,9 +34,11 @@ models = typer.Typer(
     epilog=NOTICE,
 )  # fmt: skip
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A registered model version.")]
+Before = Annotated[str, typer.Argument(metavar="A", help="A registered model version, as the one in use.")]
+After = Annotated[str, typer.Argument(metavar="B", help="The one that may take its place.")]
 
 
-@models.command("list")
+@models.command("list", epilog=NOTICE)
 def list_models(as_json: Json = False) -> None:
     """Show the model versions that are registered or installed: figures, terms, and which one is active."""
     stack = resolve()
@@ -50,7 +52,7 @@ def list_models(as_json: Json = False) -> None:
     screen.close()
 
 
-@models.command()
+@models.command(epilog=NOTICE)
 def add(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="An installed NAME, or path or s3://… of a card or its weights.")
@@ -82,9 +84,9 @@ def add(
     screen.close()
 
 
-@models.command()
-def diff(before: Name, after: Name, as_json: Json = False) -> None:
-    """Show the patients whose finding is another under the second version, and what it still has to read."""
+@models.command(epilog=NOTICE)
+def diff(before: Before, after: After, as_json: Json = False) -> None:
+    """Show the patients whose finding is another under B than under A, and what each still has to read."""
     with engine_of(resolve()) as engine:
         found = difference(engine, before, after, decide)
     if as_json:
@@ -94,7 +96,7 @@ def diff(before: Name, after: Name, as_json: Json = False) -> None:
     screen.close()
 
 
-@models.command()
+@models.command(epilog=NOTICE)
 def activate(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An installed model version.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -130,7 +132,7 @@ def activate(
     screen.close()
 
 
-@models.command()
+@models.command(epilog=NOTICE)
 def verify(as_json: Json = False) -> None:
     """Compare weight files with their cards, and registered versions with what is installed. Exit 1 on a difference."""
     stack = resolve()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.evaluations import begun
-from tests.support.sets import find, snam_tree
+from tests.support.sets import SIGHT, snam_tree
 from worker.training.classification import loop
 from worker.training.classification.data import joined, store
 from worker.training.classification.drawn import drawn_cells
@@ -98,8 +98,8 @@ def test_two_processes_do_what_one_does(finished: tuple[Path, list[str]], tmp_pa
 
 def test_the_papers_own_set_alone_is_enough(tmp_path: Path) -> None:
     request = replace(_request(tmp_path / "out", ("vgg16",)), tasks=tasks.chosen(("snam",)), protocols=("grouped",))
-    found = read_all(snam_tree(tmp_path / "SN-AM", fields=8), find, lambda _: None)
-    store(with_near_duplicates_grouped(joined([*found, drawn_cells(1, 3)])), request.whole.crops)
+    found = read_all(snam_tree(tmp_path / "SN-AM", fields=8), SIGHT, lambda _: None)
+    store(with_near_duplicates_grouped(joined([*found, drawn_cells(1, 3, SIGHT)])), request.whole.crops)
     running.evaluate(request, lambda _: None)
     text = (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
     assert "Trunks for snam saw drawn cells only" in text

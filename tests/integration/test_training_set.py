@@ -28,6 +28,7 @@ from worker.nets.registry import load
 from worker.outputs.training_set import SIDE_UM, TrainingSet, write
 from worker.read_run import Bench, Outcome, read_run
 from worker.rules import DEFAULT_RULE
+from worker.training.classification.sources import Sight
 from worker.training.classification.sources.folders import manifest_rows
 from worker.training.classification.sources.pictures import rgb
 from worker.workshop import Workshop
@@ -120,7 +121,7 @@ def test_each_judged_cell_is_a_picture_with_its_last_class(workshop: Workshop, t
 def test_training_reads_the_set_with_patients_as_groups(workshop: Workshop, tmp_path: Path) -> None:
     say(workshop.engine, {0: "plasma_cell", 1: "lymphocyte", 2: "megakaryocyte"})
     exported(workshop, tmp_path)
-    found = list(manifest_rows(tmp_path, None, lambda _: []))
+    found = list(manifest_rows(tmp_path, None, Sight(find=lambda _: [])))
     assert [sorted(label) for _, label, _, _ in found] == [["plasma_cell"], ["lymphocyte"], []]
     assert {group for _, _, group, _ in found} == {"P1"}
     assert json.loads((tmp_path / "classes.json").read_text()) == {"megakaryocyte": []}

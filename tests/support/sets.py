@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.cells.segment import CellMask
+from worker.cells.segment import CellMask, fit_stain, segment
+from worker.training.classification.data import MPP_UM
+from worker.training.classification.sources import Sight
 
 Pixels = NDArray[np.uint8]
 PURPLE = (90, 40, 120)
@@ -34,6 +36,14 @@ def find(picture: Pixels) -> list[CellMask]:
     dark = (picture.mean(axis=2) < 150).astype(np.uint8)
     number, labels, boxes, _ = cv2.connectedComponentsWithStats(dark)
     return [_cell(labels, boxes[n], n) for n in range(1, number) if boxes[n][4] > 30]
+
+
+def classical(picture: Pixels) -> list[CellMask]:
+    """Return the cells of a drawn picture at MPP_UM as the segmenter without weights finds them."""
+    return segment(picture, fit_stain(picture, MPP_UM), MPP_UM)
+
+
+SIGHT, CLASSICAL = Sight(find=find), Sight(find=classical)
 
 
 def write(path: Path, picture: Pixels) -> Path:

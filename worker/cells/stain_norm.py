@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.cells.stain import Floats, Pixels, optical_density
-from worker.cells.stain_profile import StainProfile
+from worker.cells.stain import Floats, Pixels, fit_stain, optical_density
+from worker.cells.stain_profile import StainProfile, measure
+from worker.nets.cards import STAIN_ANCHORS
 
 Triple = tuple[float, float, float]
 
@@ -97,6 +98,22 @@ class StainNorm:
 _IDENTITY = (_SCALE, 0, 0, 0, _SCALE, 0, 0, 0, _SCALE)
 IDENTITY = StainNorm(from_background=(255.0,) * 3, to_background=(255.0,) * 3, matrix=_IDENTITY)
 """Leaves pixels as they are."""
+
+
+def norm_for(profile: StainProfile, method: str) -> StainNorm:
+    """Return the way from a slide's profile to the reference by the method that a card names; IDENTITY for none."""
+    return fit_norm(profile) if method == STAIN_ANCHORS else IDENTITY
+
+
+def own_norm(picture_rgb: Pixels, mpp_um: float, method: str) -> StainNorm:
+    """Return the way to the reference of one (H, W, 3) uint8 RGB picture by itself, where no slide is known.
+
+    A field or a picture of one cell is its own sample. One that shows less than 50 µm² of chromatin or of red cells,
+    as a cell cut out closely does, is left as it is, whatever pictures came with it.
+    """
+    if method != STAIN_ANCHORS:
+        return IDENTITY
+    return norm_for(measure(picture_rgb, mpp_um, fit_stain(picture_rgb, mpp_um)), method)
 
 
 def fit_norm(profile: StainProfile, reference: StainProfile = REFERENCE) -> StainNorm:

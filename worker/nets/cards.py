@@ -21,6 +21,7 @@ HYBRID = "hybrid-vgg16bn-vgg19bn"
 FLOAT16, INT8 = "float16", "int8"
 """How a weight file may hold its convolutions (worker/nets/packing.py)."""
 NO_STAIN_NORM, STAIN_ANCHORS = "none", "anchors-2026-11"
+STAIN_NORMS = NO_STAIN_NORM, STAIN_ANCHORS
 """What a card may say of stain normalisation; a changed method or reference gets another name."""
 _PREPROCESS = ("arch", "channels", "mpp_um", "crop_px", "mean", "std", "temperature", "abstain_below")
 
@@ -170,8 +171,8 @@ def _check_look(card: Card) -> None:
     """Check what crops are made into before the network sees them."""
     if card.colour not in set(Colour) or card.denoise not in set(Denoise):
         raise ValueError(f"colour is one of {', '.join(Colour)}, denoise one of {', '.join(Denoise)}")
-    if card.stain_norm not in (NO_STAIN_NORM, STAIN_ANCHORS):
-        raise ValueError(f"stain_norm is {NO_STAIN_NORM!r} or {STAIN_ANCHORS!r}, not {card.stain_norm!r}")
+    if card.stain_norm not in STAIN_NORMS:
+        raise ValueError(f"stain_norm is one of {', '.join(STAIN_NORMS)}, not {card.stain_norm!r}")
     if card.input_px < 0:
         raise ValueError("input_px is a side in pixels, or 0 for crop_px")
     if not 1 <= card.turns <= 8:

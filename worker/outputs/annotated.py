@@ -14,6 +14,7 @@ from db.records import Cell, CellClass
 from worker.fuzzy.inputs import SUSPECT
 from worker.outputs.marks import ABSTAINED, MARKS
 from worker.outputs.panel import Entry, Rgb, framed, lettered
+from worker.outputs.prediction import told_probability
 from worker.predict import Prediction
 from worker.slides.overview import Overview
 from worker.slides.slide import RgbImage
@@ -133,6 +134,8 @@ def _notes(prediction: Prediction) -> tuple[str, ...]:
         scores = ", ".join(f"{disease} {score:.2f}" for disease, score in prediction.inference.scores.items())
         notes.append(f"Fuzzy scores: {scores}")
     if prediction.probability is not None:
-        notes.append(f"Probability that a threshold share is reached in this field: {prediction.probability:.3g}")
+        likely = told_probability(prediction.probability)
+        notes.append(f"Probability that a threshold share is reached in this field: {likely}")
     notes.append(f"{prediction.scale.mpp_um:.3g} micrometres per pixel ({prediction.scale.source})")
-    return (*notes, f"Percentages are of the {len(prediction.field.cells)} cells found.")
+    found = len(prediction.field.cells)
+    return (*notes, f"Percentages are of the {found} cells found.") if found > 1 else tuple(notes)

@@ -36,6 +36,13 @@ def document_of(prediction: Prediction, card: Card) -> dict[str, Any]:
     }
 
 
+def told_probability(probability: float) -> str:
+    """Return a probability for people, to three places; the calls bear no more."""
+    if probability < 0.001:
+        return "below 0.001"
+    return "above 0.999" if probability > 0.999 else f"{probability:.3f}".rstrip("0")
+
+
 def refused_document(refused: BadSlideError) -> dict[str, Any]:
     """Return the answer for a picture of which nothing can be said, in the same shape."""
     return {

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from worker.cli_evaluate import evaluate
 from worker.errors import BadRequestError
+from worker.training.classification.evaluation.systems import SYSTEMS
+from worker.training.classification.evaluation.tasks import TASKS
 
 app = typer.Typer(add_completion=False)
 app.command()(evaluate)
@@ -32,3 +34,9 @@ def test_what_is_not_known_is_refused_before_anything_is_read(
     assert isinstance(result.exception, BadRequestError)
     assert said in str(result.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_help_names_every_system_and_set() -> None:
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "300"}).output
+    assert ", ".join(SYSTEMS) in shown
+    assert ", ".join(task.name for task in TASKS) in shown

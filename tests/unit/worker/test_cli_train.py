@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from worker.cli_train import train
 from worker.errors import BadRequestError
+from worker.nets.cards import NO_STAIN_NORM, STAIN_ANCHORS
 from worker.nets.imagenet import IMAGENET_MEAN, IMAGENET_STD, hub_cache
 from worker.training.classification import fit as classifier_fit
 from worker.training.segmentation import fit
@@ -114,3 +115,11 @@ def test_a_recipe_out_of_range_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     call = ("--arch", "vgg16", "--data", tmp_path, "--out", tmp_path / "x.safetensors")
     with pytest.raises(BadRequestError, match=r"recipe\.json.*batch and patience are 1 or more"):
         asked_of_classifier(monkeypatch, *call, "--recipe", tmp_path / "recipe.json")
+
+
+def test_a_stain_normalisation_is_chosen_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = ("--arch", "vgg16", "--data", tmp_path, "--out", tmp_path / "x.safetensors")
+    assert asked_of_classifier(monkeypatch, *call).stain_norm == NO_STAIN_NORM
+    assert asked_of_classifier(monkeypatch, *call, "--stain-norm", STAIN_ANCHORS).stain_norm == STAIN_ANCHORS
+    with pytest.raises(BadRequestError, match="called 'macenko': use one of none, anchors-2026-11"):
+        asked_of_classifier(monkeypatch, *call, "--stain-norm", "macenko")

@@ -11,7 +11,7 @@ from worker.errors import BadSlideError
 from worker.nets.cards import Card
 from worker.outputs.annotated import SIDE_PX, annotated
 from worker.outputs.marks import MARKS
-from worker.outputs.prediction import document_of, refused_document
+from worker.outputs.prediction import document_of, refused_document, told_probability
 from worker.predict import Prediction, Scale, judge
 from worker.slides.overview import Overview
 
@@ -105,3 +105,18 @@ def test_a_wide_field_leaves_room_for_what_is_said() -> None:
 def test_a_field_without_cells_is_drawn_too() -> None:
     picture = annotated(FIELD, judged())
     assert picture.shape[1] > SIDE_PX
+
+
+@pytest.mark.parametrize(
+    ("probability", "told"),
+    [
+        (0.0, "below 0.001"),
+        (6.3e-06, "below 0.001"),
+        (0.356, "0.356"),
+        (0.5, "0.5"),
+        (0.99951, "above 0.999"),
+        (1.0, "above 0.999"),
+    ],
+)
+def test_a_probability_is_told_no_more_finely_than_it_is_known(probability: float, told: str) -> None:
+    assert told_probability(probability) == told

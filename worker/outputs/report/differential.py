@@ -68,7 +68,8 @@ def _differential(
         share, called = shares[name], specimen["counts"].get(name, 0)
         if share is None or not (called or name in deciding):
             return None
-        return _row(name, called, share, thresholds.get(name), axis)
+        title, threshold = words.title(words.plural(name)), thresholds.get(name)
+        return _row(title, css_colour(name), called, share, axis=axis, threshold=threshold)
 
     groups = ((name, [one for one in map(row, classes) if one]) for name, classes in words.LINEAGES.items())
     of_groups = {
@@ -90,15 +91,18 @@ def _differential(
     )
 
 
-def _row(name: str, called: int, share: Interval, threshold: float | None, axis: float) -> Row:
-    title, colour = words.title(words.plural(name)), css_colour(name)
+def _row(
+    title: str, colour: str, called: int, share: Interval, *, axis: float | None, threshold: float | None = None
+) -> Row:
+    """Return a line of the table; without an axis it has no bar."""
+    scaled = None if axis is None else bar(share, axis=axis, threshold=threshold, colour=colour, of=title)
     return Row(
         name=title,
         colour=colour,
         count=words.count(called),
         share=words.percent(share.value),
         interval=words.span(share.low, share.high),
-        bar=bar(share, axis=axis, threshold=threshold, colour=colour, of=title),
+        bar=scaled,
         decides=threshold is not None,
     )
 
@@ -107,21 +111,9 @@ def _not_called(specimen: Mapping[str, Any], axis: float, level: float) -> tuple
     if not specimen["abstained"]:
         return ()
     share = exact(specimen["abstained"], specimen["cells"], level)
-    row = _row_of_not_called(specimen["abstained"], share, axis if share.high <= axis else None)
+    title, fitting = "In doubt, or unlike any class", axis if share.high <= axis else None
+    row = _row(title, css_colour(NOT_CALLED), specimen["abstained"], share, axis=fitting)
     return (Group(name="Not called by the model", share=row.share, rows=(row,)),)
-
-
-def _row_of_not_called(abstained: int, share: Interval, axis: float | None) -> Row:
-    name, colour = "In doubt, or unlike any class", css_colour(NOT_CALLED)
-    return Row(
-        name=name,
-        colour=colour,
-        count=words.count(abstained),
-        share=words.percent(share.value),
-        interval=words.span(share.low, share.high),
-        bar=None if axis is None else bar(share, axis=axis, threshold=None, colour=colour, of=name),
-        decides=False,
-    )
 
 
 def _outside(specimen: Mapping[str, Any]) -> tuple[Fact, ...]:

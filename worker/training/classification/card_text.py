@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker.nets.cards import Card
+from worker.nets.cards import NO_STAIN_NORM, Card
 
 
 def model_card(card: Card) -> str:
     """Return the model card as Markdown."""
     figures = [line for name in ("photographed", "drawn") for line in _section_of(card, name)]
-    protocols = _protocols(card.figures["protocols"]) if "protocols" in card.figures else []
+    protocols = _protocols(card) if "protocols" in card.figures else []
     lines = [*_head(card), *figures, *_certainty(card.figures), *_beside(card.figures), *protocols, *_crops(card)]
     return "\n".join(lines) + "\n"
 
@@ -29,6 +29,7 @@ def _head(card: Card) -> list[str]:
             f"Stored as {card.stored}. Weights SHA-256 `{card.weights_sha256}`. Seed {card.seed}."
         ),
         _cells_by(card),
+        *_stain(card),
         (
             f"Temperature {card.temperature}; calls below {card.abstain_below} are abstained, and cells whose features "
             f"lie further than {card.outlying_above:.4g} from all known ones (all chosen on the validation part)."
@@ -92,6 +93,12 @@ def _copies(card: Card) -> str:
     return f"; the probabilities are the mean over {card.turns} turned and mirrored copies" if card.turns > 1 else ""
 
 
+def _stain(card: Card) -> list[str]:
+    if card.stain_norm == NO_STAIN_NORM:
+        return []
+    return [f"Crops are brought to a reference stain first (`{card.stain_norm}`, docs/colour-and-scale.md)."]
+
+
 def _cells_by(card: Card) -> str:
     if not card.segmenter:
         return "Cells are found by the classical segmenter, which has no weights."
@@ -120,15 +127,17 @@ def _section(name: str, figures: Mapping[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
-def _protocols(stated: Mapping[str, Any]) -> list[str]:
+def _protocols(card: Card) -> list[str]:
     """Return what an evaluation says of the architecture under both protocols."""
+    stated = card.figures["protocols"]
     arch = stated["arch"]
+    stain = "" if card.stain_norm == NO_STAIN_NORM else " without stain normalisation"
     lines = [
         "### Both protocols, by `marrowline evaluate`",
         (
-            f"Of `{arch}` networks trained fold by fold for the evaluation, not of these weights. *Paper*: pictures "
-            "divided at random, so that a patient lies on both sides, which flatters. *Grouped*: no group does. BA is "
-            "the balanced accuracy; in brackets the 95 % interval over groups."
+            f"Of `{arch}` networks trained fold by fold for the evaluation{stain}, not of these weights. *Paper*: "
+            "pictures divided at random, so that a patient lies on both sides, which flatters. *Grouped*: no group "
+            "does. BA is the balanced accuracy; in brackets the 95 % interval over groups."
         ),
         "",
         "| set | grouped: BA | grouped: AUC | paper: BA | paper: AUC | grouped: BA of colour alone |",

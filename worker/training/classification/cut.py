@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from worker.cells.instances import cells_of
@@ -10,6 +10,7 @@ from worker.cells.learned import predict_maps
 from worker.cells.preprocess import Pixels
 from worker.cells.segment import CellMask
 from worker.errors import BadRequestError
+from worker.nets.cards import NO_STAIN_NORM
 from worker.nets.segmenters import load_segmenter
 from worker.training.classification import sources
 from worker.training.classification.data import MPP_UM, CropSet, joined, store, stored
@@ -23,19 +24,30 @@ _DRAWN_PER_CLASS = 120
 _DRAWN_SMEARS = 32
 
 
-def cut(data: Sequence[Path], kept: Path, *, seed: int, device: str, say: Say, drawn: bool = True) -> CropSet:
-    """Return the crops of all sets below `data` and drawn ones, from the file `kept` where they were cut before.
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which crops are to be cut."""
+
+    data: tuple[Path, ...]
+    seed: int
+    drawn: bool = True  # mix drawn cells in
+    stain_norm: str = NO_STAIN_NORM  # as on a card: each picture is brought to the reference stain by itself
+
+
+def cut(wanted: Wanted, kept: Path, *, device: str, say: Say) -> CropSet:
+    """Return the crops of all sets below the folders of data, from the file `kept` where they were cut before.
 
     Raises BadRequestError when the data holds no known set.
     """
     if not kept.is_file():
-        find = finder(device)
+        sight = sources.Sight(find=finder(device), stain_norm=wanted.stain_norm)
         try:
-            found = [one for folder in data for one in sources.read_all(folder, find, say)]
+            found = [one for folder in wanted.data for one in sources.read_all(folder, sight, say)]
         except ValueError as error:
             raise BadRequestError(str(error)) from error
-        if drawn:
-            found += [drawn_cells(seed, _DRAWN_PER_CLASS), drawn_smears(seed % 1000, _DRAWN_SMEARS, find)]
+        if wanted.drawn:
+            found.append(drawn_cells(wanted.seed, _DRAWN_PER_CLASS, sight))
+            found.append(drawn_smears(wanted.seed % 1000, _DRAWN_SMEARS, sight))
         part = kept.with_suffix(".part.npz")
         store(with_near_duplicates_grouped(joined(found)), part)
         part.replace(kept)

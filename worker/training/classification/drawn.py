@@ -13,7 +13,7 @@ from worker.drawing.crops import draw_crops
 from worker.drawing.smear import DrawnSmear, SmearSpec, draw_smear
 from worker.drawing.truth import TrueCell
 from worker.training.classification.data import MPP_UM, STORED_PX, CropSet, Label, Row, crop_set
-from worker.training.classification.sources import Find
+from worker.training.classification.sources import Find, Sight
 
 _PER_GROUP = 12  # draw_crops gives so many neighbouring crops one stain
 _SEEDS_FROM = 7_000_000  # far from the seeds of demonstrations and tests
@@ -23,20 +23,20 @@ _NUCLEATED = tuple(c for c in CellClass if c not in NOT_COUNTED)
 _NEAR_PX = 40.0
 
 
-def drawn_cells(seed: int, per_class: int) -> CropSet:
+def drawn_cells(seed: int, per_class: int, sight: Sight) -> CropSet:
     """Return `per_class` drawn crops of every class that fits into a crop; a stain's crops are one group."""
     rng = np.random.default_rng([seed, 1])
     pixels, labels = draw_crops(rng, per_class, crop_px=STORED_PX, mpp_um=MPP_UM)
     rows = (
-        (pixel, frozenset({label}), str(number // _PER_GROUP), str(number))
+        (sight.shown(pixel), frozenset({label}), str(number // _PER_GROUP), str(number))
         for number, (pixel, label) in enumerate(zip(pixels, labels, strict=True))
     )
     return crop_set(rows, "drawn_cells")
 
 
-def drawn_smears(seed: int, smears: int, find: Find) -> CropSet:
+def drawn_smears(seed: int, smears: int, sight: Sight) -> CropSet:
     """Return the cells of whole drawn smears as the product finds and centres them; a smear is one group."""
-    rows = (row for number in range(smears) for row in _smear_rows(_SEEDS_FROM + 1000 * seed + number, find))
+    rows = (row for number in range(smears) for row in _smear_rows(_SEEDS_FROM + 1000 * seed + number, sight))
     return crop_set(rows, "drawn_smears")
 
 
@@ -49,7 +49,7 @@ def labelled(drawn: DrawnSmear, find: Find) -> Iterator[tuple[CellMask, Label]]:
         yield found, _true_label(found, drawn)
 
 
-def _smear_rows(seed: int, find: Find) -> Iterator[Row]:
+def _smear_rows(seed: int, sight: Sight) -> Iterator[Row]:
     rng = np.random.default_rng([seed, 3])
     shares = rng.dirichlet(np.full(len(_NUCLEATED), 0.8))
     spec = SmearSpec(
@@ -64,8 +64,9 @@ def _smear_rows(seed: int, find: Find) -> Iterator[Row]:
         smudges=int(rng.integers(2, 7)),
     )
     drawn = draw_smear(spec)
-    for found, label in labelled(drawn, find):
-        yield crop(drawn.rgb, *found.centre_tile, STORED_PX), label, str(seed), str(seed)
+    shown = sight.shown(drawn.rgb)
+    for found, label in labelled(drawn, sight.find):
+        yield crop(shown, *found.centre_tile, STORED_PX), label, str(seed), str(seed)
 
 
 def _true_label(found: CellMask, drawn: DrawnSmear) -> Label:

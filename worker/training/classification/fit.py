@@ -15,7 +15,7 @@ from typing import Any
 
 from worker.nets import segmenter_cards
 from worker.nets.card_files import Files
-from worker.nets.cards import INT8, Card
+from worker.nets.cards import INT8, NO_STAIN_NORM, Card
 from worker.nets.classifier import Classifier
 from worker.nets.device import chosen_device
 from worker.nets.packing import round_as_stored
@@ -26,7 +26,7 @@ from worker.training.classification.calibrate import calibrated
 from worker.training.classification.called import called
 from worker.training.classification.card_text import model_card
 from worker.training.classification.confusion import with_confusion
-from worker.training.classification.cut import SEGMENTER, cut
+from worker.training.classification.cut import SEGMENTER, Wanted, cut
 from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped, joined
 from worker.training.classification.figures import figures_of
 from worker.training.classification.outlying import fit_outliers
@@ -47,6 +47,7 @@ class Training:
     work: Path  # keeps crops and state
     device: str = "auto"
     drawn: bool = True  # mix drawn cells in
+    stain_norm: str = NO_STAIN_NORM  # what crops are brought to, in training as in use
     begin: Begin = field(default_factory=Begin)
     recipe: Recipe = field(default_factory=Recipe)
     turns: int = 1  # copies of a crop whose probabilities the finished network averages
@@ -66,14 +67,7 @@ def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
     recipe = training.recipe
     training.work.mkdir(parents=True, exist_ok=True)
     check_settings(training.work, _settings(training, initial))
-    crops = cut(
-        training.data,
-        training.work / "crops.npz",
-        seed=recipe.seed,
-        device=training.device,
-        say=say,
-        drawn=training.drawn,
-    )
+    crops = cut(_wanted(training), training.work / "crops.npz", device=training.device, say=say)
     parts = checked_split(crops, recipe.seed)
     say(", ".join(f"{name}: {len(part)} crops" for name, part in parts.items()))
     val = capped(parts["val"], _VAL_PER_LABEL, recipe.seed)
@@ -102,6 +96,7 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> 
         denoise=recipe.denoise,
         mean=recipe.mean,
         std=recipe.std,
+        stain_norm=training.stain_norm,
         seed=recipe.seed,
         terms=terms_of(joined(list(parts.values()))),
     )
@@ -120,6 +115,10 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> 
     return files
 
 
+def _wanted(training: Training) -> Wanted:
+    return Wanted(data=training.data, seed=training.recipe.seed, drawn=training.drawn, stain_norm=training.stain_norm)
+
+
 def _settings(training: Training, initial: State | None) -> dict[str, Any]:
     """Return what decides crops and state besides the recipe, which is kept with the state."""
     segmenter = segmenter_cards.find(SEGMENTER).card
@@ -130,6 +129,8 @@ def _settings(training: Training, initial: State | None) -> dict[str, Any]:
         "segmenter": segmenter.name,
         "segmenter_sha256": segmenter.weights_sha256,
         "begins_with": digest_of(initial),
+        # Absent from folders older than the choice, which are to be gone on with.
+        "stain_norm": None if training.stain_norm == NO_STAIN_NORM else training.stain_norm,
     }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from worker.errors import BadRequestError
-from worker.training.classification.cut import cut
+from worker.training.classification.cut import Wanted, cut
 from worker.training.classification.data import CropSet
 from worker.training.classification.evaluation import jobs, outcome, profiles
 from worker.training.classification.evaluation.guards import guarded
@@ -53,7 +53,7 @@ def evaluate(request: Request, say: Say) -> Path:
     """
     whole, started = request.whole, time.monotonic()
     _check_settings(request)
-    crops = cut(request.data, whole.crops, seed=whole.seed, device=whole.device, say=say)
+    crops = cut(Wanted(data=request.data, seed=whole.seed), whole.crops, device=whole.device, say=say)
     present = tuple(task for task in request.tasks if is_present(crops, task))
     if not present:
         raise BadRequestError(f"the data holds no set for {', '.join(task.name for task in request.tasks)}")

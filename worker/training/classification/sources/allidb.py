@@ -13,7 +13,7 @@ from worker.errors import BadRequestError
 from worker.training.classification.data import MPP_UM, Row
 from worker.training.classification.sources.labels import NOT_BLAST, is_
 from worker.training.classification.sources.pictures import (
-    Find,
+    Sight,
     at,
     at_work_scale,
     inner_nuclei,
@@ -34,7 +34,7 @@ def has_allidb(folder: Path) -> bool:
     return bool(_pictures(folder))
 
 
-def allidb_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Row]:
+def allidb_rows(folder: Path, mpp_um: float | None, sight: Sight) -> Iterator[Row]:
     """Yield the cells of both parts. A picture is a field where its places (`.xyc`) are there, else a single cell.
 
     Cells that are not marked, and all of healthy people, are anything but blasts. No patients are stated: a picture is
@@ -45,16 +45,17 @@ def allidb_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Row]
     for path, places in fields.items():
         scale = known_scale(mpp_um, [path], path)
         image = at_work_scale(rgb(path), scale)
+        shown = sight.shown(image)
         marked = _read_places(places) * (scale / MPP_UM)
-        for nucleus in inner_nuclei(image, find)[:_PER_FIELD]:
+        for nucleus in inner_nuclei(image, sight)[:_PER_FIELD]:
             away_um = np.hypot(*(marked - nucleus.centre_tile).T) * MPP_UM
             label = is_(C.LYMPHOBLAST) if (away_um < _NEAR_UM).any() else NOT_BLAST
-            yield at(image, *nucleus.centre_tile), label, f"field {path.stem}", path.relative_to(folder).as_posix()
+            yield at(shown, *nucleus.centre_tile), label, f"field {path.stem}", path.relative_to(folder).as_posix()
     cells = [path for path in _pictures(folder) if path not in fields]
     scale = known_scale(mpp_um, cells, folder) if cells else 0.0
     for path in cells:
         is_blast = (found := _NAME.fullmatch(path.stem)) is not None and found["has_blasts"] == "1"
-        crop = single_cell(at_work_scale(rgb(path), scale), find)
+        crop = single_cell(at_work_scale(rgb(path), scale), sight)
         label = is_(C.LYMPHOBLAST) if is_blast else NOT_BLAST
         yield crop, label, f"cell {path.stem}", path.relative_to(folder).as_posix()
 

@@ -10,8 +10,8 @@ from worker.training.classification.data import Label, Row
 from worker.training.classification.sources.labels import KNOWN, OWN_FILE, label_of, own_labels
 from worker.training.classification.sources.manifests import MANIFEST, entries
 from worker.training.classification.sources.pictures import (
-    Find,
     Pixels,
+    Sight,
     at,
     at_work_scale,
     covered,
@@ -31,7 +31,7 @@ def has_manifest(folder: Path) -> bool:
     return (folder / MANIFEST).is_file() and all({"file", "label"} <= entry.keys() for entry in entries(folder)[:1])
 
 
-def manifest_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Row]:
+def manifest_rows(folder: Path, mpp_um: float | None, sight: Sight) -> Iterator[Row]:
     """Yield one crop per picture of one cell, or for a picture with a mask, one per nucleus inside it.
 
     The group is the row's patient_id, or its group_id, or the picture itself. A row's own mpp_um goes before the set's.
@@ -46,7 +46,7 @@ def manifest_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Ro
         group = entry.get("patient_id") or entry.get("group_id") or path.stem
         scale = _scale(entry, mpp_um, folder)
         mask = folder / entry["mask"] if entry.get("mask") else None
-        for crop in _crops(path, mask, scale, find):
+        for crop in _crops(path, mask, scale, sight):
             yield crop, label, group, entry["file"]
 
 
@@ -56,7 +56,7 @@ def has_class_folders(folder: Path) -> bool:
     return bool(children) and ((folder / OWN_FILE).is_file() or any(path.name.lower() in KNOWN for path in children))
 
 
-def class_folder_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Row]:
+def class_folder_rows(folder: Path, mpp_um: float | None, sight: Sight) -> Iterator[Row]:
     """Yield one crop per picture of one cell, labelled by the folder that it lies in.
 
     A further folder in between is the group, as in `lymphocyte/patient-7/1.png`; else each picture is its own.
@@ -70,19 +70,19 @@ def class_folder_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterato
     for kind, path in files:
         inside = path.relative_to(kind)
         group = inside.parts[0] if len(inside.parts) > 1 else f"{kind.name}/{path.stem}"
-        for crop in _crops(path, None, scale, find):
+        for crop in _crops(path, None, scale, sight):
             yield crop, labels[kind.name], group, path.relative_to(folder).as_posix()
 
 
-def _crops(path: Path, mask: Path | None, mpp_um: float, find: Find) -> Iterator[Pixels]:
+def _crops(path: Path, mask: Path | None, mpp_um: float, sight: Sight) -> Iterator[Pixels]:
     image = at_work_scale(rgb(path), mpp_um)
     if mask is None:
-        yield single_cell(image, find)
+        yield single_cell(image, sight)
         return
-    inside = mask_at_work_scale(rgb(mask)[..., 0] > 0, image)
-    for nucleus in inner_nuclei(image, find):
+    inside, shown = mask_at_work_scale(rgb(mask)[..., 0] > 0, image), sight.shown(image)
+    for nucleus in inner_nuclei(image, sight):
         if covered(nucleus, inside) > _INSIDE:
-            yield at(image, *nucleus.centre_tile)
+            yield at(shown, *nucleus.centre_tile)
 
 
 def _scale(entry: dict[str, str], mpp_um: float | None, folder: Path) -> float:

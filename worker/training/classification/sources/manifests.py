@@ -18,9 +18,9 @@ from worker.training.classification.data import MPP_UM, Row
 from worker.training.classification.sources.labels import KNOWN, NOT_PLASMA, OUTLIER, is_, label_of, weak_label
 from worker.training.classification.sources.pictures import (
     PER_FIELD,
-    Find,
     Mask,
     Pixels,
+    Sight,
     at,
     at_work_scale,
     cell_on_black,
@@ -45,7 +45,7 @@ class Source:
     folder: str
     mpp_um: float
     groups_of: str = ""  # the folder that shows the same fields, so that both stay in one part of the split
-    read: Callable[[Path, float, Find], Iterator[Row]]
+    read: Callable[[Path, float, Sight], Iterator[Row]]
 
 
 def entries(folder: Path, *needed: str) -> list[dict[str, str]]:
@@ -66,70 +66,73 @@ def entries(folder: Path, *needed: str) -> list[dict[str, str]]:
     return rows
 
 
-def single_cells(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
+def single_cells(folder: Path, mpp_um: float, sight: Sight) -> Iterator[Row]:
     """Yield one crop per picture of one cell; its label is the manifest's."""
     for entry in entries(folder, "file", "label", "group_id"):
         image = at_work_scale(rgb(folder / entry["file"]), mpp_um)
-        yield single_cell(image, find), label_of(entry["label"], {}, folder), _group(entry), entry["file"]
+        yield single_cell(image, sight), label_of(entry["label"], {}, folder), _group(entry), entry["file"]
 
 
-def cells_on_black(folder: Path, mpp_um: float, _: Find) -> Iterator[Row]:
+def cells_on_black(folder: Path, mpp_um: float, sight: Sight) -> Iterator[Row]:
     """Yield one crop per cell that was cut out on black."""
     for entry in entries(folder, "file", "label", "group_id"):
-        crop = cell_on_black(rgb(folder / entry["file"]), mpp_um)
+        crop = cell_on_black(rgb(folder / entry["file"]), mpp_um, sight)
         yield crop, label_of(entry["label"], {}, folder), entry["group_id"], entry["file"]
 
 
-def plasma_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
+def plasma_fields(folder: Path, mpp_um: float, sight: Sight) -> Iterator[Row]:
     """Yield nuclei inside the plasma cell masks, and some outside, of which only that is known."""
     for entry in entries(folder, "file", "group_id", "mask"):
         if entry["mask"]:
             inside = rgb(folder / entry["mask"])[..., 0] > 0
             image, inside = without_bars(rgb(folder / entry["file"]), inside)
-            yield from plasma_rows(at_work_scale(image, mpp_um), inside, find, (entry["group_id"], entry["file"]))
+            yield from plasma_rows(at_work_scale(image, mpp_um), inside, sight, (entry["group_id"], entry["file"]))
 
 
-def plasma_rows(image_work: Pixels, inside: Mask, find: Find, names: tuple[str, str]) -> Iterator[Row]:
+def plasma_rows(image_work: Pixels, inside: Mask, sight: Sight, names: tuple[str, str]) -> Iterator[Row]:
     """Yield the crops of a field whose plasma cells are masked; `names` are its group and its picture's name."""
-    inside_work = mask_at_work_scale(inside, image_work)
+    inside_work, shown = mask_at_work_scale(inside, image_work), sight.shown(image_work)
     taken = {True: 0, False: 0}
-    for nucleus in inner_nuclei(image_work, find):
+    for nucleus in inner_nuclei(image_work, sight):
         share = covered(nucleus, inside_work)
         is_plasma = share > _INSIDE
         if (is_plasma or share < _OUTSIDE) and taken[is_plasma] < PER_FIELD:
             taken[is_plasma] += 1
             label = is_(C.PLASMA_CELL) if is_plasma else NOT_PLASMA
-            yield at(image_work, *nucleus.centre_tile), label, *names
+            yield at(shown, *nucleus.centre_tile), label, *names
 
 
-def leukaemia_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
+def leukaemia_fields(folder: Path, mpp_um: float, sight: Sight) -> Iterator[Row]:
     """Yield nuclei of fields that are known as a whole to be ALL or benign (haematogones): weak labels."""
     for entry in entries(folder, "file", "label", "group_id"):
         image = at_work_scale(without_scale_bar(rgb(folder / entry["file"])), mpp_um)
-        for nucleus in some(inner_nuclei(image, find), PER_FIELD):
+        shown = sight.shown(image)
+        for nucleus in some(inner_nuclei(image, sight), PER_FIELD):
             label = weak_label(of_leukaemia=entry["label"] == "ALL", nucleus_um2=nucleus.count * MPP_UM**2)
-            yield at(image, *nucleus.centre_tile), label, entry["group_id"], entry["file"]
+            yield at(shown, *nucleus.centre_tile), label, entry["group_id"], entry["file"]
 
 
-def blood_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
+def blood_fields(folder: Path, mpp_um: float, sight: Sight) -> Iterator[Row]:
     """Yield the white cells of blood fields whose note names one type of white cell only."""
     for entry in entries(folder, "file", "group_id", "mask", "note"):
         kind = entry["note"].rpartition("WBC type(s): ")[2].strip().lower()
         if kind not in KNOWN or not entry["mask"]:
             continue
         image = at_work_scale(rgb(folder / entry["file"]), mpp_um)
+        shown = sight.shown(image)
         inside = at_work_scale(rgb(folder / entry["mask"]), mpp_um)[..., 0] > 127
-        for nucleus in inner_nuclei(image, find):
+        for nucleus in inner_nuclei(image, sight):
             if covered(nucleus, inside) > _INSIDE:
-                yield at(image, *nucleus.centre_tile), KNOWN[kind], entry["group_id"], entry["file"]
+                yield at(shown, *nucleus.centre_tile), KNOWN[kind], entry["group_id"], entry["file"]
 
 
-def outlier_fields(folder: Path, mpp_um: float, find: Find) -> Iterator[Row]:
+def outlier_fields(folder: Path, mpp_um: float, sight: Sight) -> Iterator[Row]:
     """Yield nuclei of tissue sections, which no class of a smear fits."""
     for entry in entries(folder, "file"):
         image = at_work_scale(rgb(folder / entry["file"]), mpp_um)
-        for nucleus in some(inner_nuclei(image, find), 20 * PER_FIELD):
-            yield at(image, *nucleus.centre_tile), OUTLIER, entry["file"].split("_")[3], entry["file"]
+        shown = sight.shown(image)
+        for nucleus in some(inner_nuclei(image, sight), 20 * PER_FIELD):
+            yield at(shown, *nucleus.centre_tile), OUTLIER, entry["file"].split("_")[3], entry["file"]
 
 
 SOURCES = (

@@ -10,7 +10,7 @@ import numpy as np
 from db.records import CellClass as C
 from worker.training.classification.data import Label, Row
 from worker.training.classification.sources.labels import BLAST, OUTLIER, is_
-from worker.training.classification.sources.pictures import Find, at_work_scale, pictures_below, rgb, single_cell
+from worker.training.classification.sources.pictures import Sight, at_work_scale, pictures_below, rgb, single_cell
 
 KINDS: Mapping[str, Label] = {
     "ABE": is_(C.EOSINOPHIL),  # abnormal eosinophil
@@ -46,7 +46,7 @@ def has_matek(folder: Path) -> bool:
     return len(_folders(folder)) > 1
 
 
-def matek_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Row]:
+def matek_rows(folder: Path, mpp_um: float | None, sight: Sight) -> Iterator[Row]:
     """Yield up to 1,000 cells of each kind; no patients are stated, so the group is a block of 25 file numbers."""
     for parent in _folders(folder):
         paths = pictures_below(parent)
@@ -55,7 +55,7 @@ def matek_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Row]:
             image = at_work_scale(rgb(path), mpp_um or _MPP_UM)
             number = path.stem.rpartition("_")[2]
             group = f"{parent.name}_b{int(number) // _BLOCK:03d}" if number.isdigit() else path.stem
-            yield single_cell(image, find), KINDS[parent.name], group, path.relative_to(folder).as_posix()
+            yield single_cell(image, sight), KINDS[parent.name], group, path.relative_to(folder).as_posix()
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 from worker.cells.preprocess import crop, rescale
 from worker.cells.segment import CellMask
+from worker.cells.stain_norm import own_norm
 from worker.errors import BadRequestError
 from worker.geometry import Box
-from worker.single_cells import cut_out, lit
+from worker.nets.cards import NO_STAIN_NORM
+from worker.single_cells import cut_out, lit, middle_of
 from worker.slides.smear.red_cell_scale import estimate_from
 from worker.training.classification.data import MPP_UM, STORED_PX
 
@@ -30,6 +33,18 @@ _FROM_BORDER_PX = 28
 """Cells of a field nearer to its border are left out: too little of their surroundings is known."""
 _JUDGED_PICTURES = 60
 """Pictures of a set whose red cells are measured where nobody states its scale."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """How the product sees a picture: what finds its cells, and the stain that their crops are brought to."""
+
+    find: Find
+    stain_norm: str = NO_STAIN_NORM  # as on a card
+
+    def shown(self, image_work: Pixels) -> Pixels:
+        """Return the picture that crops are cut from: in the reference's stain by its own profile, or as it is."""
+        return own_norm(image_work, MPP_UM, self.stain_norm).apply(image_work)
 
 
 def pictures_below(folder: Path) -> list[Path]:
@@ -61,33 +76,27 @@ def at(image_work: Pixels, x: int, y: int) -> Pixels:
     return crop(image_work, x, y, STORED_PX)
 
 
-def single_cell(image_work: Pixels, find: Find) -> Pixels:
-    """Return the crop of a picture of one cell, centred on the nucleus nearest its middle.
-
-    Where no nucleus lies within a quarter of the picture's side, the middle itself is taken.
-    """
-    height, width = image_work.shape[:2]
-    x, y = width // 2, height // 2
-    centres = [nucleus.centre_tile for nucleus in find(image_work)]
-    near = [c for c in centres if np.hypot(c[0] - x, c[1] - y) < min(height, width) / 4]
-    return at(image_work, *(min(near, key=lambda c: np.hypot(c[0] - x, c[1] - y)) if near else (x, y)))
+def single_cell(image_work: Pixels, sight: Sight) -> Pixels:
+    """Return the crop of a picture of one cell, centred as in use."""
+    return at(sight.shown(image_work), *middle_of(image_work, sight.find(image_work)))
 
 
-def cell_on_black(image: Pixels, mpp_um: float) -> Pixels:
+def cell_on_black(image: Pixels, mpp_um: float, sight: Sight) -> Pixels:
     """Return the crop of a cell that was cut out on black; the black becomes glass, and the cell is lit as if on it."""
     cell = cut_out(image)
     if not cell.any():
         raise BadRequestError("the picture is black all over")
     rows, columns = np.nonzero(cell)
     scale = mpp_um / MPP_UM
-    return at(at_work_scale(lit(image, cell), mpp_um), int(columns.mean() * scale), int(rows.mean() * scale))
+    on_glass = at_work_scale(lit(image, cell), mpp_um)
+    return at(sight.shown(on_glass), int(columns.mean() * scale), int(rows.mean() * scale))
 
 
-def inner_nuclei(image_work: Pixels, find: Find) -> list[CellMask]:
+def inner_nuclei(image_work: Pixels, sight: Sight) -> list[CellMask]:
     """Return the nuclei away from the border of a field."""
     height, width = image_work.shape[:2]
     inner = Box(x=0, y=0, width=width, height=height).grown(-_FROM_BORDER_PX)
-    return [n for n in find(image_work) if inner.holds_mean(n.sum_x, n.sum_y, n.count)]
+    return [n for n in sight.find(image_work) if inner.holds_mean(n.sum_x, n.sum_y, n.count)]
 
 
 def some(nuclei: Sequence[CellMask], number: int) -> list[CellMask]:

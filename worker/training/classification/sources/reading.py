@@ -9,7 +9,7 @@ from pathlib import Path
 from worker.errors import BadRequestError
 from worker.training.classification.data import CropSet, Row, crop_set
 from worker.training.classification.sources import allidb, folders, manifests, matek, sbilab
-from worker.training.classification.sources.pictures import Find
+from worker.training.classification.sources.pictures import Sight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Layout:
     name: str  # of the source; empty: the folder's own
     looks_for: str
     is_here: Callable[[Path], bool]
-    rows: Callable[[Path, float | None, Find], Iterator[Row]]
+    rows: Callable[[Path, float | None, Sight], Iterator[Row]]
 
 
 LAYOUTS = (
@@ -69,7 +69,7 @@ LAYOUTS = (
 """In the order in which they are looked for."""
 
 
-def read(folder: Path, find: Find, *, mpp_um: float | None = None) -> CropSet:
+def read(folder: Path, sight: Sight, *, mpp_um: float | None = None) -> CropSet:
     """Return the crops of one data set; `mpp_um` is the scale of its pictures where it differs from what is known.
 
     Raises:
@@ -79,16 +79,16 @@ def read(folder: Path, find: Find, *, mpp_um: float | None = None) -> CropSet:
     if not folder.is_dir():
         raise BadRequestError(f"{folder} is not a folder")
     if (source := _known(folder)) is not None:
-        rows = list(source.read(folder, mpp_um or source.mpp_um, find))
+        rows = list(source.read(folder, mpp_um or source.mpp_um, sight))
         return _gathered(rows, folder, source.folder, source.groups_of)
     layout = _recognised(folder)
     if layout is None:
         wanted = "; ".join(layout.looks_for for layout in LAYOUTS)
         raise BadRequestError(f"{folder} is no data set that can be read. Looked for: {wanted}")
-    return _gathered(list(layout.rows(folder, mpp_um, find)), folder, layout.name or folder.resolve().name)
+    return _gathered(list(layout.rows(folder, mpp_um, sight)), folder, layout.name or folder.resolve().name)
 
 
-def read_all(data: Path, find: Find, say: Callable[[str], None] = print) -> list[CropSet]:
+def read_all(data: Path, sight: Sight, say: Callable[[str], None] = print) -> list[CropSet]:
     """Return the crops of each data set below `data`, or of `data` itself where it is one.
 
     Raises BadRequestError when there is none, and as `read` does.
@@ -96,14 +96,14 @@ def read_all(data: Path, find: Find, say: Callable[[str], None] = print) -> list
     if not data.is_dir():
         raise BadRequestError(f"{data} is not a folder")
     if _is_one_set(data):
-        found = [read(data, find)]
+        found = [read(data, sight)]
         say(f"{data.resolve().name}: {len(found[0])} crops")
         return found
     known = [data / source.folder for source in manifests.SOURCES if _known(data / source.folder) is not None]
     others = [path for path in sorted(data.iterdir()) if path.is_dir() and path not in known and _recognised(path)]
     found = []
     for folder in [*known, *others] or [data]:
-        found.append(read(folder, find))
+        found.append(read(folder, sight))
         say(f"{folder.name}: {len(found[-1])} crops")
     return found
 

@@ -18,7 +18,7 @@ from worker.training.classification.sources.manifests import plasma_rows
 from worker.training.classification.sources.pictures import (
     PER_FIELD,
     SUFFIXES,
-    Find,
+    Sight,
     at,
     at_work_scale,
     cell_on_black,
@@ -41,7 +41,7 @@ def has_cnmc(folder: Path) -> bool:
     return any(_CNMC_NAME.match(path.stem) for path in folder.rglob("UID_*"))
 
 
-def cnmc_rows(folder: Path, mpp_um: float | None, _: Find) -> Iterator[Row]:
+def cnmc_rows(folder: Path, mpp_um: float | None, sight: Sight) -> Iterator[Row]:
     """Yield the cells of C-NMC 2019; the group is the patient.
 
     Cells of the preliminary test are named by its table; those of the final test have no public label. A cell that a
@@ -50,7 +50,7 @@ def cnmc_rows(folder: Path, mpp_um: float | None, _: Find) -> Iterator[Row]:
     named = {path.stem: path for path in pictures_below(folder) if _CNMC_NAME.match(path.stem)}
     for name, path in sorted({**_cnmc_test(folder), **named}.items()):
         if (found := _CNMC_NAME.match(name)) is not None:
-            crop = cell_on_black(rgb(path), mpp_um or _CNMC_UM)
+            crop = cell_on_black(rgb(path), mpp_um or _CNMC_UM, sight)
             yield crop, _CNMC_KINDS[found["kind"]], found["patient"], path.relative_to(folder).as_posix()
 
 
@@ -59,7 +59,7 @@ def has_segpc(folder: Path) -> bool:
     return any(True for _ in _segpc_folders(folder))
 
 
-def segpc_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Row]:
+def segpc_rows(folder: Path, mpp_um: float | None, sight: Sight) -> Iterator[Row]:
     """Yield nuclei of SegPC-2021 inside and outside the plasma cells; the group is a block of 25 file numbers.
 
     `x/N.bmp` is a field, and `y/N_1.bmp`, `y/N_2.bmp`, … are its plasma cells one by one, 0 where there is none.
@@ -74,7 +74,7 @@ def segpc_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Row]:
                 inside = inside | cell
             image = at_work_scale(rgb(path), mpp_um or _MARROW_UM)
             group = f"b{int(path.stem) // _BLOCK * _BLOCK:04d}" if path.stem.isdigit() else path.stem
-            yield from plasma_rows(image, inside, find, (group, path.relative_to(folder).as_posix()))
+            yield from plasma_rows(image, inside, sight, (group, path.relative_to(folder).as_posix()))
 
 
 def has_snam(folder: Path) -> bool:
@@ -82,7 +82,7 @@ def has_snam(folder: Path) -> bool:
     return any(True for _ in _snam_folders(folder))
 
 
-def snam_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Row]:
+def snam_rows(folder: Path, mpp_um: float | None, sight: Sight) -> Iterator[Row]:
     """Yield nuclei of the fields of SN-AM, weakly labelled by their field; no patients are stated, so it is the group.
 
     Large nuclei of ALL fields count as lymphoblasts; nuclei of MM fields are anything but blasts, since which of them
@@ -94,11 +94,12 @@ def snam_rows(folder: Path, mpp_um: float | None, find: Find) -> Iterator[Row]:
                 if "mask" in path.stem.lower():
                     continue
                 image = at_work_scale(rgb(path), mpp_um or _MARROW_UM)
-                for nucleus in some(inner_nuclei(image, find), PER_FIELD):
+                shown = sight.shown(image)
+                for nucleus in some(inner_nuclei(image, sight), PER_FIELD):
                     weak = weak_label(of_leukaemia=True, nucleus_um2=nucleus.count * MPP_UM**2)
                     label = weak if kind == "ALL" else NOT_BLAST
                     name = path.relative_to(folder).as_posix()
-                    yield at(image, *nucleus.centre_tile), label, f"{kind}/{path.stem}", name
+                    yield at(shown, *nucleus.centre_tile), label, f"{kind}/{path.stem}", name
 
 
 def _cnmc_test(folder: Path) -> dict[str, Path]:

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from worker.nets import card_files
 from worker.nets.card_files import read_card
-from worker.nets.cards import MODEL
+from worker.nets.cards import MODEL, STAIN_ANCHORS
 from worker.training.classification.card_text import model_card
 
 WEIGHTS = Path(card_files.__file__).parent / "weights"
@@ -14,3 +15,10 @@ WEIGHTS = Path(card_files.__file__).parent / "weights"
 def test_the_cards_that_are_shipped_read_as_they_did(name: str) -> None:
     card = read_card(MODEL, WEIGHTS / f"{name}.json")
     assert model_card(card) == (WEIGHTS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_an_evaluation_without_stain_normalisation_is_said_to_be_one() -> None:
+    card = read_card(MODEL, WEIGHTS / "hybrid-2026-11-quarter.json")
+    told = "for the evaluation without stain normalisation, not of these weights."
+    assert told in model_card(replace(card, stain_norm=STAIN_ANCHORS))
+    assert told not in model_card(card)

@@ -1,19 +1,15 @@
 import numpy as np
 
 from db.records import CellClass
-from worker.cells.preprocess import Pixels, crop
-from worker.cells.segment import CellMask, fit_stain, segment
+from tests.support.sets import CLASSICAL, classical
+from worker.cells.preprocess import crop
 from worker.drawing.smear import SmearSpec, draw_smear
-from worker.training.classification.data import CLASSES, MPP_UM, STORED_PX
+from worker.training.classification.data import CLASSES, STORED_PX
 from worker.training.classification.drawn import drawn_cells, labelled
 
 
-def _found(picture: Pixels) -> list[CellMask]:
-    return segment(picture, fit_stain(picture, MPP_UM), MPP_UM)
-
-
 def test_every_class_is_drawn_and_one_stain_is_one_group() -> None:
-    crops = drawn_cells(3, 1)
+    crops = drawn_cells(3, 1, CLASSICAL)
     assert sorted(crops.keys()) == sorted(CLASSES)
     assert len(np.unique(crops.group)) == 2
 
@@ -21,7 +17,7 @@ def test_every_class_is_drawn_and_one_stain_is_one_group() -> None:
 def test_found_cells_get_the_class_that_was_drawn_there() -> None:
     composition = {CellClass.NEUTROPHIL: 5, CellClass.LYMPHOBLAST: 7}
     drawn = draw_smear(SmearSpec(width_px=768, height_px=768, seed=9_100_000, composition=composition, touching=0.0))
-    found = list(labelled(drawn, _found))
+    found = list(labelled(drawn, classical))
     assert len(found) == 12
     for cell, label in found:
         x, y = cell.centre_tile
@@ -33,6 +29,6 @@ def test_a_found_cell_lies_in_the_middle_of_its_crop() -> None:
     drawn = draw_smear(
         SmearSpec(width_px=512, height_px=512, seed=9_100_001, composition={CellClass.LYMPHOCYTE: 3}, touching=0.0)
     )
-    found, _ = next(labelled(drawn, _found))
+    found, _ = next(labelled(drawn, classical))
     dark = crop(drawn.rgb, *found.centre_tile, STORED_PX).mean(axis=2)
     assert dark[52:60, 52:60].mean() < np.median(dark)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from db.records import CellClass as C
-from tests.support.sets import disc_mask, discs, find, write
+from tests.support.sets import SIGHT, disc_mask, discs, write
 from worker.errors import BadRequestError
 from worker.training.classification.data import MPP_UM, CropSet
 from worker.training.classification.sources import read
@@ -43,7 +43,7 @@ def test_cnmc_is_read_by_patient_and_its_preliminary_test_by_its_table(tmp_path:
                 ["UID_H49_35_1_hem.bmp", "2.bmp", 0],
             ]
         )
-    crops = read(tmp_path, find)
+    crops = read(tmp_path, SIGHT)
     train, test = "cnmc/PKG - C-NMC 2019/C-NMC_training_data", f"cnmc/PKG - C-NMC 2019/{phase}/{phase}"
     assert _table(crops) == {
         ("lymphoblast", "cnmc/11", f"{train}/fold_0/all/UID_11_1_1_all.bmp"),
@@ -59,14 +59,14 @@ def test_cnmc_is_read_by_patient_and_its_preliminary_test_by_its_table(tmp_path:
 def test_a_cell_of_cnmc_that_a_mirror_holds_twice_is_read_once(tmp_path: Path) -> None:
     for folder in ("C-NMC_training_data/fold_0/all", "C-NMC_train_merged/all"):
         write(tmp_path / folder / "UID_11_1_1_all.bmp", _on_black())
-    assert len(read(tmp_path, find)) == 1
+    assert len(read(tmp_path, SIGHT)) == 1
 
 
 def test_a_table_of_another_form_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "all" / "UID_11_1_1_all.bmp", _on_black())
     (tmp_path / "x_labels.csv").write_text("name,label\n1.bmp,1\n")
     with pytest.raises(BadRequestError, match=r"x_labels\.csv must have the columns Patient_ID"):
-        read(tmp_path, find)
+        read(tmp_path, SIGHT)
 
 
 def test_segpc_tells_plasma_cells_by_all_masks_of_a_field(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_segpc_tells_plasma_cells_by_all_masks_of_a_field(tmp_path: Path) -> Non
         mask = disc_mask(800, place, radius_px=100, value=20)
         write(top / "train" / "train" / "y" / f"106_{number}.bmp", mask)
     write(top / "test" / "x" / "1800.bmp", discs(800, *places, radius_px=80))
-    crops = read(tmp_path, find)
+    crops = read(tmp_path, SIGHT)
     picture = "segpc/TCIA_SegPC_dataset/TCIA_SegPC_dataset/train/train/x/106.bmp"
     assert sorted(crops.keys().tolist()) == ["not plasma_cell"] * 2 + ["plasma_cell"] * 2
     assert set(crops.group.tolist()) == {"segpc/b0100"}
@@ -89,7 +89,7 @@ def test_snam_labels_cells_by_their_field_and_passes_over_masks(tmp_path: Path) 
     for name in ("ALL/5_ALL.bmp", "MM/5_also_ref_image_MM.bmp"):
         write(root / name, discs(600, (300, 300), radius_px=95))
         write(root / name.replace(".bmp", "_nucleus_mask.bmp"), discs(600, (300, 300), radius_px=95))
-    crops = read(tmp_path, find)
+    crops = read(tmp_path, SIGHT)
     assert _table(crops) == {
         ("lymphoblast", "snam/ALL/5_ALL", "snam/PKG - SN-AM/ALL/5_ALL.bmp"),
         (f"not {BLASTS}", "snam/MM/5_also_ref_image_MM", "snam/PKG - SN-AM/MM/5_also_ref_image_MM.bmp"),
@@ -99,7 +99,7 @@ def test_snam_labels_cells_by_their_field_and_passes_over_masks(tmp_path: Path) 
 def test_small_nuclei_of_an_all_field_of_snam_may_be_lymphocytes_too(tmp_path: Path) -> None:
     for name in ("ALL/1_ALL.bmp", "MM/1_MM.bmp"):
         write(tmp_path / name, discs(600, (300, 300), radius_px=60))
-    leukaemia = read(tmp_path, find).keys().tolist()[0]
+    leukaemia = read(tmp_path, SIGHT).keys().tolist()[0]
     assert leukaemia == "lymphoblast|lymphocyte|erythroblast|platelet|smudge|artefact"
 
 
@@ -112,7 +112,7 @@ def test_allidb_marks_blasts_by_their_places_and_single_cells_by_their_names(tmp
         xyc.write_text(marked)
     for name in ("Im001_1", "Im131_0"):
         write(tmp_path / "ALL_IDB2" / "img" / f"{name}.tif", discs(257, (128, 128), radius_px=60))
-    crops = read(tmp_path, find, mpp_um=0.1)
+    crops = read(tmp_path, SIGHT, mpp_um=0.1)
     assert _table(crops) == {
         ("lymphoblast", "all_idb/field Im006_1", "all_idb/ALL_IDB1/im/Im006_1.jpg"),
         (f"not {BLASTS}", "all_idb/field Im006_1", "all_idb/ALL_IDB1/im/Im006_1.jpg"),
@@ -127,20 +127,20 @@ def test_places_that_are_no_pairs_are_refused_by_name(tmp_path: Path) -> None:
     write(tmp_path / "Im006_1.jpg", discs(300, (150, 150)))
     (tmp_path / "Im006_1.xyc").write_text("155 204 7")
     with pytest.raises(BadRequestError, match=r"Im006_1\.xyc must hold pairs"):
-        read(tmp_path, find, mpp_um=0.2)
+        read(tmp_path, SIGHT, mpp_um=0.2)
 
 
 def test_allidb_without_a_scale_asks_for_it(tmp_path: Path) -> None:
     write(tmp_path / "Im001_1.tif", discs(257, (128, 128), radius_px=60))
     with pytest.raises(BadRequestError, match="mpp_um"):
-        read(tmp_path, find)
+        read(tmp_path, SIGHT)
 
 
 def test_the_marrow_cells_are_read_by_their_kinds_and_grouped_by_their_numbers(tmp_path: Path) -> None:
     names = ["BLA/0001-1000/BLA_00020.jpg", "BLA/1001-2000/BLA_01001.jpg", "PLM/0001-1000/PLM_00030.jpg"]
     for name in [*names, "NIF/NIF_00001.jpg"]:
         write(tmp_path / "BM_cytomorphology_data" / name, discs(250, (125, 125), radius_px=50))
-    crops = read(tmp_path, find)
+    crops = read(tmp_path, SIGHT)
     found = {(label, group) for label, group, _ in _table(crops)}
     assert found == {
         (BLASTS, "matek/BLA_b000"),
@@ -154,7 +154,7 @@ def test_the_marrow_cells_are_read_by_their_kinds_and_grouped_by_their_numbers(t
 def test_a_scale_that_is_given_goes_before_the_estimate(tmp_path: Path) -> None:
     for kind in ("BLA", "LYT"):
         write(tmp_path / kind / f"{kind}_00020.jpg", discs(400, (200, 200), radius_px=20))
-    middles = [read(tmp_path, find, mpp_um=mpp_um).pixels[0, 56] for mpp_um in (0.1, MPP_UM)]
+    middles = [read(tmp_path, SIGHT, mpp_um=mpp_um).pixels[0, 56] for mpp_um in (0.1, MPP_UM)]
     sizes = [np.count_nonzero((middle < 150).all(axis=1)) for middle in middles]
     assert sizes[0] == pytest.approx(0.4 * sizes[1], abs=2)
     assert sizes[1] == pytest.approx(41, abs=2)

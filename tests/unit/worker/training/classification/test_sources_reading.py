@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sets import disc_mask, discs, find, write, write_manifest
+from tests.support.sets import SIGHT, disc_mask, discs, write, write_manifest
 from worker.errors import BadRequestError
 from worker.training.classification.sources import read, read_all
 
@@ -25,10 +25,10 @@ def _matek(folder: Path) -> Path:
 
 
 def test_a_collection_that_is_known_by_name_is_read_at_its_scale(tmp_path: Path) -> None:
-    crops = read(_pbc(tmp_path), find)
+    crops = read(_pbc(tmp_path), SIGHT)
     assert crops.source.tolist() == ["pbc_normal_wbc"]
     assert crops.group.tolist() == ["pbc_normal_wbc/basophil-101"]
-    assert read(_pbc(tmp_path), find, mpp_um=0.2).pixels.mean() < crops.pixels.mean()
+    assert read(_pbc(tmp_path), SIGHT, mpp_um=0.2).pixels.mean() < crops.pixels.mean()
 
 
 def test_all_sets_below_a_folder_are_read_and_other_folders_passed_over(tmp_path: Path) -> None:
@@ -37,14 +37,14 @@ def test_all_sets_below_a_folder_are_read_and_other_folders_passed_over(tmp_path
     write_manifest(tmp_path / "wsi", [{"file": "good/a.svs", "note": "a slide"}])
     write(tmp_path / "notes" / "figure.png", CELL)
     said: list[str] = []
-    found = read_all(tmp_path, find, said.append)
+    found = read_all(tmp_path, SIGHT, said.append)
     assert [set(crops.source.tolist()) for crops in found] == [{"pbc_normal_wbc"}, {"matek"}]
     assert said == ["pbc_normal_wbc: 1 crops", "marrow: 2 crops"]
 
 
 def test_a_folder_that_is_a_set_itself_is_read(tmp_path: Path) -> None:
-    assert [len(crops) for crops in read_all(_matek(tmp_path), find, lambda _: None)] == [2]
-    assert [len(crops) for crops in read_all(_pbc(tmp_path / "data"), find, lambda _: None)] == [1]
+    assert [len(crops) for crops in read_all(_matek(tmp_path), SIGHT, lambda _: None)] == [2]
+    assert [len(crops) for crops in read_all(_pbc(tmp_path / "data"), SIGHT, lambda _: None)] == [1]
 
 
 def _cnmc(root: Path) -> Path:
@@ -80,14 +80,14 @@ def _sample(root: Path) -> Path:
 def test_a_root_whose_parts_look_like_sets_is_read_as_one(
     tmp_path: Path, tree: Callable[[Path], Path], source: str, pictures: list[str]
 ) -> None:
-    [crops] = read_all(tree(tmp_path), find, lambda _: None)
+    [crops] = read_all(tree(tmp_path), SIGHT, lambda _: None)
     assert sorted(crops.picture.tolist())[: len(pictures)] == [f"{source}/{name}" for name in pictures]
 
 
 def test_sets_of_two_layouts_side_by_side_stay_two(tmp_path: Path) -> None:
     _segpc(tmp_path / "plasma")
     _matek(tmp_path / "marrow")
-    found = read_all(tmp_path, find, lambda _: None)
+    found = read_all(tmp_path, SIGHT, lambda _: None)
     assert [set(crops.source.tolist()) for crops in found] == [{"matek"}, {"segpc"}]
 
 
@@ -95,13 +95,13 @@ def test_a_folder_of_no_known_layout_is_told_what_was_looked_for(tmp_path: Path)
     write(tmp_path / "pictures" / "1.png", CELL)
     for reader in (read, read_all):
         with pytest.raises(BadRequestError, match=r"no data set.*C-NMC 2019.*SN-AM.*manifest\.csv.*folder per class"):
-            reader(tmp_path, find)
+            reader(tmp_path, SIGHT)
         with pytest.raises(BadRequestError, match="gone is not a folder"):
-            reader(tmp_path / "gone", find)
+            reader(tmp_path / "gone", SIGHT)
 
 
 def test_a_set_without_a_usable_cell_says_so(tmp_path: Path) -> None:
     write(tmp_path / "ALL" / "1_ALL.bmp", discs(300))
     write(tmp_path / "MM" / "1_MM.bmp", discs(300))
     with pytest.raises(BadRequestError, match="no cell that can be used"):
-        read(tmp_path, find)
+        read(tmp_path, SIGHT)

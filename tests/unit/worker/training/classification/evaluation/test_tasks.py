@@ -9,8 +9,8 @@ import pytest
 from db.records import CellClass as C
 from tests.support.crops import discs
 from tests.support.evaluations import BLAST, LYMPHOCYTE, small_sets
+from tests.support.sets import SIGHT, snam_tree, write
 from tests.support.sets import discs as picture_of_discs
-from tests.support.sets import find, snam_tree, write
 from worker.errors import BadRequestError
 from worker.training.classification.data import CropSet, joined
 from worker.training.classification.evaluation import tasks, wording
@@ -68,7 +68,7 @@ def test_without_a_marker_cells_are_asked_for_their_type() -> None:
 
 
 def test_the_papers_own_set_is_asked_for_all_or_myeloma_by_field(tmp_path: Path) -> None:
-    own = tasks.asked(read(snam_tree(tmp_path, fields=2), find), SNAM)
+    own = tasks.asked(read(snam_tree(tmp_path, fields=2), SIGHT), SNAM)
     assert own.classes == ("MM", "ALL")
     assert dict(zip(own.picture.tolist(), _called(own), strict=True)) == {
         f"snam/{kind}/{n}_{kind}.bmp": kind for kind in ("ALL", "MM") for n in (0, 1)
@@ -79,7 +79,7 @@ def test_the_papers_own_set_is_asked_for_all_or_myeloma_by_field(tmp_path: Path)
 def test_marked_cells_of_all_idb_are_blasts_and_all_others_are_not(tmp_path: Path) -> None:
     for name in ("Im001_1", "Im131_0"):
         write(tmp_path / "img" / f"{name}.tif", picture_of_discs(257, (128, 128), radius_px=60))
-    own = tasks.asked(read(tmp_path, find, mpp_um=0.1), ALL_IDB)
+    own = tasks.asked(read(tmp_path, SIGHT, mpp_um=0.1), ALL_IDB)
     assert dict(zip(own.group.tolist(), _called(own), strict=True)) == {
         "all_idb/cell Im001_1": "blast",
         "all_idb/cell Im131_0": "other cell",
