@@ -115,6 +115,10 @@ def cancel(conn: Connection, run_id: int, decide: Decide, reason: str, *, actor:
     row = steps.locked(conn, run_id)
     if row.state == RunState.CANCELLED and row.error_code == tallies.WITHDRAWN:
         return
-    error = {"error_code": tallies.WITHDRAWN, "error_cause": reason, "error_remedy": "requeue the run to undo this"}
+    error = {
+        "error_code": tallies.WITHDRAWN,
+        "error_cause": reason,
+        "error_remedy": "marrowline retry SLIDE undoes this",
+    }
     steps.step(conn, run_id, RunState.CANCELLED, actor=actor, reason=reason, **error)
     patients.recompute(conn, steps.patient_of(conn, run_id), decide)

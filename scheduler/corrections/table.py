@@ -24,8 +24,11 @@ _BY_NUMBER, _BY_PLACE = ("run", "batch", "cell", "class"), ("slide", "x", "y", "
 _NUMBER_DIGITS = 18
 
 
-def read_table(path: Path) -> Words:
+def read_table(path: Path, *, reviewed: bool = False) -> Words:
     """Return what the rows say.
+
+    A class that was filled into a table of `report --format csv` is no word where it repeats the call or what another
+    person gave, unless `reviewed`: the person looked at each cell of which the table holds a class.
 
     Raises BadRequestError, naming the line and what is wrong with it, for a row that says nothing that can be done.
     """
@@ -43,7 +46,7 @@ def read_table(path: Path) -> Words:
                     cell_no=cell_no,
                     cell_class=name,
                     note=note,
-                    unless_told=row["exported"] == "yes",
+                    unless_told=row["exported"] == "yes" and not reviewed,
                 )
             )
         else:

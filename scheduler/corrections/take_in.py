@@ -49,7 +49,7 @@ def take_in(engine: Engine, path: Path, by: str, decide: Decide, reading: Readin
     is_table = path.suffix.lower() in (".csv", ".tsv", ".txt")
     if is_table and reading.deleted:
         raise BadRequestError(f"{path.name}: a table cannot say what was deleted; give such cells the class artefact")
-    words = read_table(path) if is_table else read_geojson(path, reviewed=reading.reviewed)
+    words = read_table(path, reviewed=reading.reviewed) if is_table else read_geojson(path, reviewed=reading.reviewed)
 
     def work(conn: Connection) -> Recorded:
         said = [*words.said, *_pointed(conn, words)]

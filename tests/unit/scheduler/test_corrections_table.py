@@ -84,5 +84,7 @@ def test_in_an_export_only_what_a_person_filled_in_is_a_word(tmp_path: Path) -> 
     rows = "r,7,0,1,lymphoblast,false,\nr,7,0,2,lymphoblast,false,basophil\nr,7,0,3,lymphocyte,true,\n"
     (one,) = words(tmp_path, f"{head}\n{rows}").said
     assert (one.cell_no, one.cell_class, one.unless_told) == (2, "basophil", True)
+    (confirmed,) = read_table(tmp_path / "a.csv", reviewed=True).said
+    assert not confirmed.unless_told
     with pytest.raises(BadRequestError, match="no row below the head names a class"):
         words(tmp_path, f"{head}\nr,7,0,1,lymphoblast,false,\n")
