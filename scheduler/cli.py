@@ -105,11 +105,16 @@ def _imported(name: str) -> Any:
         module, attribute = _OWN[name][1].split(":")
         return getattr(import_module(f"scheduler.commands.{module}"), attribute)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in ("db", "scheduler", "worker"):
+        if not _of_others(error):
             raise
         raise BadRequestError(
             f"`marrowline {name}` needs {error.name}, which is not installed: pip install 'marrowline[worker,embedded]'"
         ) from error
+
+
+def _of_others(error: ModuleNotFoundError) -> bool:
+    """Whether a package is missing, and not a module of ours, which would be a bug."""
+    return error.name is not None and error.name.split(".")[0] not in ("db", "scheduler", "worker")
 
 
 def make_group() -> CommandGroup:
@@ -137,6 +142,12 @@ def main() -> None:
         sys.exit(EXIT_USAGE)
     except (MarrowlineError, DatabaseError) as error:
         print(f"marrowline: {error}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
+    except ModuleNotFoundError as error:  # what only some commands need is imported when they begin their work
+        if not _of_others(error):
+            raise
+        package = (error.name or "").split(".")[0]
+        print(f"marrowline: {package} is not installed: pip install 'marrowline[worker,train]'", file=sys.stderr)
         sys.exit(EXIT_FAILED)
 
 
