@@ -61,7 +61,7 @@ class Supervisor:
         """Run the stack until a signal asks to stop; return the exit code."""
         failure = ""
         try:
-            self._say("starting", "stopping what an earlier stack left")
+            self._say("starting", "looking for what an earlier stack left")
             stop_orphans(self._home)
             self._home.place_sockets()
             self._start()
