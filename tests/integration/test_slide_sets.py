@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from scheduler import listing
+from scheduler import comparison
 from scheduler.changes import Memory
 from scheduler.config import SchedulerSettings
 from scheduler.listing import reconcile
@@ -60,7 +60,7 @@ def test_a_set_goes_from_the_bucket_to_its_pixels(
     memory = Memory()
     [run_id] = [run_id for _ in range(3) for run_id in reconcile(store, lab, SETTINGS, decide, memory=memory).new]
     with monkeypatch.context() as patched:
-        patched.setattr(listing, "take_in", lambda *_, **__: pytest.fail("looked at again"))
+        patched.setattr(comparison, "take_in", lambda *_, **__: pytest.fail("looked at again"))
         reconcile(store, lab, SETTINGS, decide, memory=memory)
     claim = taken(lab, run_id)
     cache = CacheSpec(folder=tmp_path / "cache", max_bytes=10**9, reserve_bytes=0)
