@@ -17,6 +17,17 @@ from db import migrate
 from tests.faults.ground import ROOT, environment
 from tests.faults.nursery import Nursery
 
+_JUDGED_SO = """
+import sys
+from sqlalchemy import create_engine
+from db import patients
+from worker.verdict import decide
+with create_engine(sys.argv[1]).connect() as conn:
+    for row in conn.exec_driver_sql("SELECT patient_id, model_version_id, finding, inputs_digest FROM verdict").all():
+        now = patients.tally(conn, row.patient_id, row.model_version_id)
+        if (decide(now).finding, patients.digest(now)) == (row.finding, row.inputs_digest):
+            print(row.patient_id)
+"""
 _STARTS_PARTS = Path("tests") / "faults" / "nursery.py"
 
 
@@ -33,6 +44,10 @@ class Earlier:
     code: Path
     program: str  # the interpreter that knows this code and no other of ours
     nursery: Nursery
+
+    def judges_so(self, url: str) -> set[int]:
+        """Return the patients whose stored verdict is what this version gives from scratch."""
+        return {int(one) for one in _told(self.program, _JUDGED_SO, url).split()}
 
 
 def before_newest_migration() -> str:
@@ -77,10 +92,15 @@ def _interpreter(folder: Path, code: Path) -> str:
 def _schema_of(program: str, code: Path) -> str:
     """Return the newest schema that the interpreter's own code knows; it must be the code that was laid out."""
     asked = "import db, worker.slides; from db import migrate; print(db.__path__[0], migrate.head_revision())"
-    told = subprocess.run([program, "-I", "-c", asked], check=True, capture_output=True, text=True, cwd="/").stdout
-    where, schema = told.split()
+    where, schema = _told(program, asked).split()
     assert Path(where) == code / "db", f"the earlier code would be run from {where}"
     return schema
+
+
+def _told(program: str, script: str, *words: str) -> str:
+    ended = subprocess.run([program, "-I", "-c", script, *words], check=False, capture_output=True, text=True, cwd="/")
+    assert ended.returncode == 0, f"the earlier code could not be asked: {ended.stderr}"
+    return ended.stdout
 
 
 def _git(*words: str) -> bytes:

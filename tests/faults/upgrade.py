@@ -29,7 +29,8 @@ _SLOW_S = 0.5
 """So long every batch takes while the schema grows: slides are then read before, during and after it."""
 _BOTH = 8
 """So many slides come in while both versions serve."""
-_GOLDEN = 9
+_FRESH, _GOLDEN = 8, 9
+_STALE = "I8: the verdict of patient {} is stale"
 _PAGES = "SELECT count(*) FROM report_page WHERE written"
 _ACROSS = """
     SELECT count(*) FROM (SELECT run_id FROM batch GROUP BY run_id, fence
@@ -53,7 +54,7 @@ def upgraded(rig: Rig, old: Earlier) -> None:
     _read_whole(rig)
     rig.until(lambda: rig.value(f"{_PAGES} < wanted") == 0, "every report is written")
     rig.until(lambda: rig.value("SELECT count(*) FROM status_due") == 0, "every status is written")
-    _check(rig, was)
+    _check(rig, was, old)
 
 
 def _undisturbed(rig: Rig) -> Mapping[str, str]:
@@ -128,8 +129,11 @@ def _read_by(rig: Rig, name: str) -> int:
     return sum(1 for one in rig.entries_of(name) if one.get("event") == "left" and one["outcome"] == "done")
 
 
-def _check(rig: Rig, was: Mapping[str, str]) -> None:
-    wrong = broken(rig, (number for number in INVARIANTS if number != _GOLDEN))
+def _check(rig: Rig, was: Mapping[str, str], old: Earlier) -> None:
+    """Ask the invariants; a verdict and a slide's cells must be what either version gives, and never a mixture."""
+    wrong = broken(rig, (number for number in INVARIANTS if number not in (_FRESH, _GOLDEN)))
+    judged_then = {_STALE.format(one) for one in old.judges_so(rig.engine.url.render_as_string(hide_password=False))}
+    wrong += [one for one in broken(rig, [_FRESH]) if one not in judged_then]
     for key, slide in rig.uploaded.items():
         if slide is not None and digest(rig, key) not in (was[slide], rig.ground.golden[slide]):
             wrong.append(f"I{_GOLDEN}: {key.rpartition('-')[2]} reads otherwise than by either version undisturbed")
