@@ -19,6 +19,8 @@ help:
 	@echo "make faults  every row of the fault matrix for real, and guards taken away that rows must notice;"
 	@echo "             some rows only: make faults ROWS='1 5 14'"
 	@echo "make recovery how long a killed worker and an emptied Redis cost at the leases of production (10 minutes)"
+	@echo "make upgrade an earlier version's code and this one's side by side on a schema that grows; FROM=REVISION, by default"
+	@echo "             the last before the newest migration; needs the git history"
 	@echo "make nemesis faults at random for MINUTES=30, drawn from SEED (printed; by default another each time)"
 	@echo "make scale   reports beside CELLS=100000000 cells, which it makes (35 GB of disk, an hour)"
 	@echo "make unit    the unit tests alone"
@@ -80,6 +82,10 @@ faults: $(VENV)/.dev $(S3_VENV)/.ready
 .PHONY: recovery
 recovery: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.recovery
+
+.PHONY: upgrade
+upgrade: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.upgrade $(if $(FROM),--from $(FROM))
 
 nemesis: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.nemesis $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))

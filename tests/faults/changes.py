@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,13 @@ def _no_batch_delete() -> None:
     _batches.delete = delete
 
 
-def _poison_crashes() -> None:
-    """Have every slide's process crash that is to read the poison, and note each crash in the row's own folder."""
+def _poison_strikes(number: signal.Signals) -> None:
+    """Send every slide's process that is to read the poison a signal, and note each in the row's own folder."""
 
     def struck(wish: spawn.Wish) -> spawn.SlideProcess:
         process = spawn.start(wish)
         if (wish.folder / wish.name).read_bytes().endswith(POISON):
-            signal.pidfd_send_signal(process._pidfd, signal.SIGSEGV)
+            signal.pidfd_send_signal(process._pidfd, number)
             with Path(POISONED).open("ab") as log:
                 log.write(b".")
         return process
@@ -142,7 +143,8 @@ CHANGES: Mapping[str, Callable[[], None]] = {
     "probabilities not a number": _not_a_number,
     "memory for one crop": _memory_for_one,
     "device breaks for good": _device_breaks,
-    "reader of the poison crashes": _poison_crashes,
+    "reader of the poison crashes": partial(_poison_strikes, signal.SIGSEGV),
+    "reader of the poison hangs": partial(_poison_strikes, signal.SIGSTOP),
     "no fence": _no_fence,
     "no lease": _no_lease,
     "leases by the worker's clock": _own_clock,

@@ -122,7 +122,7 @@ def ground(folder: Path) -> Iterator[Ground]:
     servers.initialise_postgres(home)
     made.postgres.start()
     try:
-        _make_template(made)
+        make_template(made)
         yield made
     finally:
         made.nursery.close()
@@ -137,7 +137,24 @@ def environment(**settings: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **ours}
 
 
-def _make_template(made: Ground) -> None:
+def make_template(made: Ground, *, program: str = sys.executable, code: Path = ROOT) -> None:
+    """Make the database that rows' databases are copied from, with the schema and the roles of some version's code."""
+    made.postgres.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
     made.postgres.execute(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0 ENCODING 'UTF8'")
-    settings = {"database_url": made.postgres.url(TEMPLATE), "models_dir": str(made.models), "model": "tiny"}
-    subprocess.run([sys.executable, "-m", "scheduler.prepare"], env=environment(**settings), check=True, cwd="/")
+    ended = prepare(made, TEMPLATE, program=program, code=code)
+    assert ended.returncode == 0, f"the database could not be made: {ended.stderr}"
+
+
+def prepare(
+    made: Ground, database: str, *, program: str = sys.executable, code: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Bring a database up to date as a start of some version's code does; return how that ended."""
+    settings = {"database_url": made.postgres.url(database), "models_dir": str(made.models), "model": "tiny"}
+    return subprocess.run(
+        [program, "-m", "scheduler.prepare"],
+        env={**environment(**settings), "PYTHONPATH": str(code)},
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )

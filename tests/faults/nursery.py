@@ -27,16 +27,27 @@ _MODULES = ("scheduler.commands.parts", "scheduler.commands.webhook", "worker.cl
 class Nursery:
     """The harness' side: starts parts and tells how they ended."""
 
-    def __init__(self, environment: Mapping[str, str], inherited: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Start it. inherited: what it and its parts have in their environment beside."""
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        inherited: Mapping[str, str] = MappingProxyType({}),
+        *,
+        program: str = sys.executable,
+        folder: Path | None = None,
+    ) -> None:
+        """Start it. inherited: what it and its parts have in their environment beside.
+
+        program: the interpreter; folder: where it starts, and so whose code it loads.
+        """
         self.inherited = inherited
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.nursery"],
+            [program, "-m", "tests.faults.nursery"],
             env={**environment, **inherited, "MARROWLINE_FAULTS": str(FAULTS)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            cwd=folder,
         )
 
     def start(self, part: str, *, environment: Mapping[str, str], folder: Path, log: Path, change: str = "") -> int:

@@ -51,7 +51,7 @@ def _note(rig: Rig, ways: Counter[str], *, sound: int) -> None:
     assert read + refused == _COUNT, ways
     assert min(refused, read) >= _FEWEST, ways
     crashed = sum(count for way, count in ways.items() if way.startswith("reader_"))
-    rig.note(f"{read} read, {refused} refused, of these {crashed} because their reader crashed or hung")
+    rig.note(f"seed {SEED}: {read} read, {refused} refused, of these {crashed} because their reader crashed or hung")
 
 
 def _sounds() -> list[Sound]:

@@ -6,7 +6,8 @@ import time
 
 import psutil
 
-from tests.faults.rig import Rig
+from tests.faults.proxy import Trouble
+from tests.faults.rig import Rig, through
 from tests.faults.rows_workers import held
 from worker import queues
 
@@ -58,18 +59,44 @@ def flushed(rig: Rig) -> None:
 
 
 def away(rig: Rig) -> None:
-    """Row 12."""
+    """Row 12: first the server is gone, then it is there and says nothing."""
     child = rig.child(held(rig, "batch.read"))
     rig.redis.kill()
-    for number, name in enumerate(WAITING):
-        rig.upload(name, "abc"[number])
-    rig.until(lambda: rig.value("SELECT count(*) FROM run") == 1 + len(WAITING), "slides are registered without it")
+    _uploaded_without_it(rig)
     child.resume()
     rig.until(lambda: rig.value("SELECT count(*) FROM run WHERE state = 'done'") == 1, "the worker finishes without it")
     rig.until(lambda: _sweeps_failed(rig) >= 3, "sweeps fail")
     rig.redis.start()
     rig.settled()
     rig.note(f"sweeps failed: {_sweeps_failed(rig)}")
+    _silent(rig)
+
+
+def _silent(rig: Rig) -> None:
+    """Let nothing pass to the broker or back, nor any word that it does not, until a sweep gives up waiting."""
+    rig.line(schedulers=())
+    over = through(rig.to_redis, rig)
+    rig.start("scheduler-2", **over)
+    rig.start("worker-3", **over)
+    rig.upload("heard", patient="silent")
+    rig.settled()
+    failed, started = _sweeps_failed(rig), time.monotonic()
+    rig.to_redis.trouble = Trouble(silent=True)
+    _uploaded_without_it(rig, "silent")
+    rig.until(lambda: _sweeps_failed(rig) > failed, "a sweep gives up on the silent broker")
+    rig.note(f"gave up on silence after {time.monotonic() - started:.0f} s")
+    rig.to_redis.trouble = Trouble()
+    rig.to_redis.break_all()
+    rig.settled()
+
+
+def _uploaded_without_it(rig: Rig, patient: str = "p") -> None:
+    """Upload three slides, which are registered whatever the broker does."""
+    before = rig.value("SELECT count(*) FROM run")
+    for number, name in enumerate(WAITING):
+        rig.upload(name, "abc"[number], patient=patient)
+    after = before + len(WAITING)
+    rig.until(lambda: rig.value("SELECT count(*) FROM run") == after, "slides are registered without it")
 
 
 def full(rig: Rig) -> None:

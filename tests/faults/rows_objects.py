@@ -83,12 +83,23 @@ def disk_full(rig: Rig) -> None:
 
 
 def moved(rig: Rig) -> None:
-    """Row 45: another patient's slide by its sidecar, just before it ends."""
+    """Row 45: just before it ends, a slide becomes another patient's by its sidecar; another is replaced."""
     child = rig.child(held(rig, "run.ending", skip=0))
     sidecar = {"lab": "lab", "patient": f"{CANARY}-other"}
     rig.put(f"{key_of('struck')}.json", json.dumps(sidecar).encode())
     rig.until(lambda: rig.value("SELECT count(*) FROM patient") == 2, "the slide belongs to another patient")
     child.resume()
     rig.settled()
-    done = rig.rows("SELECT patient, slides_done FROM report.patients ORDER BY patient")
-    assert [row["slides_done"] for row in done] == [1, 0], done
+    assert _done(rig) == [1, 0], _done(rig)
+    child = rig.child(held(rig, "run.ending", skip=0, upload="replaced"))
+    rig.upload("replaced", "b")
+    rig.until(lambda: rig.value(_SUPERSEDED) == 1, "the new version is registered")
+    child.resume()
+    rig.settled()
+    ends = rig.rows("SELECT run.state FROM run JOIN slide ON slide.id = slide_id WHERE slide.state = 'superseded'")
+    assert ends == [{"state": "cancelled"}], ends
+    assert _done(rig) == [1, 1], _done(rig)
+
+
+def _done(rig: Rig) -> list[int]:
+    return [row["slides_done"] for row in rig.rows("SELECT slides_done FROM report.patients ORDER BY patient")]

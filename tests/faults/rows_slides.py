@@ -13,12 +13,14 @@ import numpy as np
 import psutil
 import tifffile
 
+from tests.faults.changes import POISON, POISONED
 from tests.faults.rig import Rig
 from tests.faults.rows_workers import held
 
 _HUGE_PX = 2**20
 _BOMB_PX = 2**14
 _DIRECTORIES = 10**6
+_HUNG_ATTEMPTS, _HUNG_DEADLINE_S = 2, 2
 _MOST_BYTES = 3 * 2**30
 """Resident memory of all processes of a worker together."""
 
@@ -110,7 +112,13 @@ def _bomb() -> bytes:
 
 
 def reader_struck(rig: Rig) -> None:
-    """Row 33: a reader that crashes whenever it is started."""
+    """Row 33: a reader that crashes whenever it is started, then one that hangs whenever it is."""
+    crashes = _crashed(rig)
+    hangs = _hung(rig)
+    rig.note(f"{crashes} crashes, {hangs} hangs")
+
+
+def _crashed(rig: Rig) -> int:
     worker = held(rig, "batch.read", skip=2)
     child = rig.child(worker)
     rig.uploaded = dict.fromkeys(rig.uploaded)
@@ -127,7 +135,24 @@ def reader_struck(rig: Rig) -> None:
     rig.upload("bystander", "b", patient="other")
     rig.settled()
     assert rig.child(worker).pid == child.pid, "the worker's own process died"
-    rig.note(f"{crashes} crashes")
+    return crashes
+
+
+def _hung(rig: Rig) -> int:
+    """A stalled disk hangs like a bad slide, so that only the last attempt is the end of it."""
+    rig.line(schedulers=())
+    (rig.folder / POISONED).unlink(missing_ok=True)
+    rig.start("scheduler-2", max_attempts=str(_HUNG_ATTEMPTS))
+    rig.start("worker-3", change="reader of the poison hangs", read_deadline_s=str(_HUNG_DEADLINE_S))
+    rig.until(lambda: rig.children("worker-3"), "the worker is up")
+    first = rig.child("worker-3").pid
+    rig.upload_bytes("hangs", rig.ground.slide("a").read_bytes() + POISON, patient="hung")
+    rig.upload("bystander-of-the-hung", "c", patient="other")
+    rig.settled()
+    ends = rig.rows("SELECT error_code, attempt FROM run JOIN slide ON slide.id = slide_id WHERE key LIKE '%hangs%'")
+    assert ends == [{"error_code": "reader_stuck", "attempt": _HUNG_ATTEMPTS}], ends
+    assert rig.child("worker-3").pid == first, "the worker's own process died"
+    return len((rig.folder / POISONED).read_bytes())
 
 
 def _signalled(child: psutil.Process, number: signal.Signals) -> int:

@@ -47,7 +47,7 @@ def in_steps(rig: Rig) -> None:
     rig.until(lambda: rig.value("SELECT count(*) FROM batch"), "a slide is being read")
     tries = _grown_under_way(rig)
     rig.settled()
-    with _watched(rig) as seen:
+    with watched(rig) as seen:
         _switched(rig, _NEW)
         rig.until(lambda: rig.value(_REFUSED), "the old worker lets go of what it cannot read")
         rig.start("worker-3", models_dir=str(folder))
@@ -88,7 +88,7 @@ def _grown_under_way(rig: Rig) -> int:
             return False
         return True
 
-    with _watched(rig), patch.object(migrate, "HERE", files):
+    with watched(rig), patch.object(migrate, "HERE", files):
         rig.until(grown, "the schema has grown", within_s=10 * LEASE_S)
     assert rig.value(_GROWN) == len(rig.uploaded)
     return tries
@@ -114,7 +114,7 @@ def _looked(rig: Rig) -> set[_Shown]:
 
 
 @contextmanager
-def _watched(rig: Rig) -> Iterator[set[_Shown]]:
+def watched(rig: Rig) -> Iterator[set[_Shown]]:
     """Look at the patients' report again and again until the end of the block; give all that was ever shown."""
     seen: set[_Shown] = set()
     stop, failed = threading.Event(), list[Exception]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from functools import partial
 
 from db.faultpoints import Action, Fault
 from tests.faults.rig import LEASE_S, SWEEP_S, Rig
@@ -22,9 +23,13 @@ WORKER_POINTS = (
     "run.judged",
     "run.ended",
 )
+PAGE_POINTS = ("page.made", "page.put")
 SCHEDULER_POINTS = ("slide.registering", "slide.registered", "sweep.due", "sweep.rung")
 _TWO = ("worker", "worker-2")
 _ENUMERATED = (Action.EXIT, Action.RAISE, Action.SLEEP)
+_PAGES_DUE = "SELECT count(*) FROM report_page WHERE written < wanted"
+_NO_PAUSE = "UPDATE report_page SET next_at = now() WHERE written < wanted AND next_at > now()"
+"""Ends the pause before another try, and the lease of whoever was struck, which is ten minutes."""
 
 
 def held(rig: Rig, point: str, *, skip: int = 5, workers: tuple[str, ...] = ("worker",), upload: str = "struck") -> str:
@@ -103,9 +108,26 @@ def every_point(rig: Rig) -> None:
     rig.line("worker")
     for point in (*WORKER_POINTS, *SCHEDULER_POINTS):
         for action in _ENUMERATED:
-            name = f"{point}-{action}"
-            rig.arm(Fault(name=name, point=point, action=action, skip=0, seconds=1.5 * LEASE_S))
-            rig.upload(name)
-            rig.until_struck(name)
+            _struck(rig, point, action)
             rig.settled(revive=True)
-    rig.note(f"{(len(WORKER_POINTS) + len(SCHEDULER_POINTS)) * len(_ENUMERATED)} strikes")
+    rig.kill("scheduler")
+    rig.start("scheduler", reports="true")
+    for point in PAGE_POINTS:
+        for action in _ENUMERATED:
+            _struck(rig, point, action)
+            rig.settled(revive=True)
+            rig.until(partial(_every_page_written, rig), "every report is written")
+    rig.note(f"{len((*WORKER_POINTS, *SCHEDULER_POINTS, *PAGE_POINTS)) * len(_ENUMERATED)} strikes")
+
+
+def _struck(rig: Rig, point: str, action: Action) -> None:
+    name = f"{point}-{action}"
+    rig.arm(Fault(name=name, point=point, action=action, skip=0, seconds=1.5 * LEASE_S))
+    rig.upload(name)
+    rig.until_struck(name)
+
+
+def _every_page_written(rig: Rig) -> bool:
+    rig.revive()
+    rig.execute(_NO_PAUSE)
+    return int(rig.value(_PAGES_DUE)) == 0

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,6 +173,20 @@ def test_external_servers_are_used_and_left_alone_and_no_secret_shows(fresh: Lin
         assert secret not in guest.run("status").stdout + home_at(guest.home).state_file.read_text()
     assert guest.run("status").returncode == 1
     assert pids(line) == before
+
+
+def test_no_part_listens_on_a_port(line: Line) -> None:
+    parts = [supervisor_of(line), *(psutil.Process(pid) for pid in pids(line).values())]
+    family = {one for part in parts for one in (part, *part.children(recursive=True))}
+    sockets = {one.laddr for part in family for one in part.net_connections("unix") if one.laddr}
+    assert {Path(str(name)).name for name in sockets} >= {"redis.sock", ".s.PGSQL.5432"}
+    open_ports = [
+        f"{part.name()} {one.laddr}"
+        for part in family
+        for one in part.net_connections("inet")
+        if one.type == socket.SOCK_DGRAM or one.status == psutil.CONN_LISTEN
+    ]
+    assert open_ports == []
 
 
 def test_the_brokers_password_stands_in_no_command_line_log_state_or_answer(line: Line) -> None:
