@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from db import pages, reports, workers
 from db.errors import UnavailableError
 from db.session import is_passing, make_engine, transaction
+from scheduler import externals
 from scheduler.config import SchedulerSettings
 from scheduler.embedded import stack as embedded
 from scheduler.embedded.broker_login import client_at
@@ -69,9 +70,11 @@ def _engine(url: str) -> Iterator[Engine]:
 def bring_up(stack: Stack, report: Callable[[str], None]) -> bool:
     """Start the stack and wait until every worker has announced itself; tell whether it had to be started.
 
-    Raises BadRequestError when a setting cannot work, StackError when a part does not come up.
+    Raises BadRequestError when a setting cannot work, StackError when a given server cannot be reached or a part does
+    not come up.
     """
     check_settings(SchedulerSettings())
+    externals.require(stack)
     started = embedded.start(stack, report)
     if embedded.status(stack).other_settings:
         report("the stack was started with other MARROWLINE_* settings; `marrowline down` makes room for yours")
