@@ -159,6 +159,8 @@ def _announced(engine: Engine, parts: tuple[embedded.PartStatus, ...]) -> int:
 
 def _raise_if_failing(parts: tuple[embedded.PartStatus, ...], *, late: bool) -> None:
     for part in parts:
+        if part.refusal and part.state != "running":
+            raise StackError(f"{part.name} does not start: {part.refusal}; then `marrowline down` and `up`")
         if part.restarts >= _MOST_RESTARTS or (late and part.state != "running"):
             raise StackError(f"{part.name} does not stay up ({part.last_end or 'no answer'}): see {part.log}")
     if late:

@@ -19,7 +19,8 @@ from scheduler.embedded.orphans import living_supervisor, orphans
 from scheduler.embedded.resolve import Stack
 from scheduler.registration import check_settings
 from worker.config import StoreSettings, WorkerSettings
-from worker.errors import BadRequestError, ModelError
+from worker.devices import refuse_absent
+from worker.errors import BadRequestError, DeviceError, ModelError
 from worker.nets import cards
 
 _GIB = 2**30
@@ -85,6 +86,16 @@ def model() -> Check:
     except ModelError as error:
         return failed("model", str(error), "put the weights and their card in place, or set MARROWLINE_MODEL")
     return ok("model", f"{name}, SHA-256 {version.weights_sha256[:12]}… as its card says")
+
+
+def devices(stack: Stack) -> Check:
+    """Check that this machine has the devices that workers are to read on."""
+    names = dict.fromkeys((*stack.devices, WorkerSettings().device))
+    try:
+        refuse_absent(names)
+    except DeviceError as error:
+        return failed("device", str(error), "correct the variable, or unset it for auto")
+    return ok("device", ", ".join(names))
 
 
 def settings() -> Check:

@@ -39,6 +39,7 @@ def _checks(stack: Stack) -> Iterator[Check]:
     yield machine.python_version()
     yield machine.packages()
     yield machine.libraries()
+    yield machine.devices(stack)
     yield machine.model()
     yield machine.settings()
     for look in (machine.home, machine.disk, machine.sockets, machine.system_user, machine.leftovers):

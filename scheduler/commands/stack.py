@@ -60,7 +60,7 @@ def status(as_json: Json = False) -> None:
     stack = resolve()
     now, away = embedded.status(stack), unreachable(stack)
     load = look(stack) if now.phase == "up" and not away else None
-    healthy = now.phase == "up" and load is not None and all(part.state == "running" for part in now.parts)
+    healthy = load is not None and all(part.state == "running" and not part.refusal for part in now.parts)
     if as_json:
         screen.print_json(_document(stack, now, load, away))
     else:
@@ -76,9 +76,10 @@ def _show(stack: Stack, now: StackStatus, load: Load | None, away: Sequence[Unre
     if now.parts:
         screen.say()
         screen.say(_parts(stack, now, away))
-    for one in away:
+    refused = [f"{part.name} does not start: {part.refusal}" for part in now.parts if part.refusal]
+    for sentence in (*refused, *map(str, away)):
         screen.say()
-        screen.say(str(one))
+        screen.say(sentence)
     if load is not None:
         screen.say()
         screen.say(screen.facts(load_in_words(load, reports=SchedulerSettings().reports)))

