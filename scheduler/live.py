@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from db import pages, reports, workers
-from db.errors import UnavailableError
+from db.errors import QueryError, SchemaError, UnavailableError
 from db.session import is_passing, make_engine, transaction
 from scheduler import externals
 from scheduler.config import SchedulerSettings
@@ -49,7 +49,10 @@ class Load:
 
 @contextmanager
 def engine_of(stack: Stack) -> Iterator[Engine]:
-    """Yield an engine; an embedded database that is down runs for the block. Raises StackError, UnavailableError."""
+    """Yield an engine; an embedded database that is down runs for the block.
+
+    Raises StackError, UnavailableError, and SchemaError where the schema is not of this version.
+    """
     with embedded.database(stack) as url, _engine(url) as engine:
         yield engine
 
@@ -59,12 +62,25 @@ def _engine(url: str) -> Iterator[Engine]:
     engine = make_engine(url, pool_size=1)
     try:
         yield engine
-    except DBAPIError as error:
-        if is_passing(error):
+    except (DBAPIError, QueryError) as error:
+        if isinstance(error, DBAPIError) and is_passing(error):
             raise UnavailableError(f"the database does not answer: {error.orig}") from error
+        if wrong := _wrong_schema(engine):
+            raise SchemaError(wrong) from error
         raise
     finally:
         engine.dispose()
+
+
+def _wrong_schema(engine: Engine) -> str | None:
+    """Return why a statement of this version fails in this database, None where the schema is the right one."""
+    from db.migrate import wrong_revision  # noqa: PLC0415 - Alembic loads slowly, and is asked after a failure only
+
+    try:
+        with transaction(engine) as conn:
+            return wrong_revision(conn)
+    except DBAPIError:  # a login that may not read the revision: the first error says more
+        return None
 
 
 def bring_up(stack: Stack, report: Callable[[str], None]) -> bool:

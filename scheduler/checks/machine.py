@@ -111,17 +111,23 @@ def settings() -> Check:
 def home(stack: Stack) -> Check:
     """Check that the home can be written."""
     root = stack.home.root
-    nearest = next(folder for folder in (root, *root.parents) if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+    nearest = _nearest(root)
+    effective = os.access in os.supports_effective_ids
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK, effective_ids=effective):
         return failed("home", f"{root} cannot be written", "set MARROWLINE_HOME to a folder of yours")
     return ok("home", str(root))
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or the next one above it that is there; one that this user may not see counts as not there."""
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110 - it never raises
 
 
 def disk(stack: Stack) -> Check:
     """Check the free space where the home and the cache are."""
     reserve_gib = StoreSettings().cache_reserve_bytes / _GIB
     root = stack.home.root
-    nearest = next(folder for folder in (root, *root.parents) if folder.exists())
+    nearest = _nearest(root)
     free_gib = shutil.disk_usage(nearest).free / _GIB
     found = f"{free_gib:.1f} GiB free"
     if free_gib < reserve_gib:
