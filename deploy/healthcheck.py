@@ -51,7 +51,7 @@ def scheduler_problem(engine: Engine, broker_url: str) -> str | None:
 
 def webhook_problem(engine: Engine, port: int) -> str | None:
     """Return why no event can be taken, None when it can. Raises DBAPIError."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = HTTPConnection("127.0.0.1", port, timeout=15)
     try:
         connection.request("GET", HEALTH)
         status = connection.getresponse().status
@@ -59,6 +59,8 @@ def webhook_problem(engine: Engine, port: int) -> str | None:
         return f"nothing answers on port {port}: {type(error).__name__}"
     finally:
         connection.close()
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return "the webhook cannot reach its inbox: look at its database"
     if status != HTTPStatus.OK:
         return f"what answers on port {port} is not the webhook: status {status}"
     with transaction(engine) as conn:
