@@ -17,6 +17,7 @@ from pydantic_core import ValidationError
 from typer.core import TyperCommand, TyperGroup
 
 from db.errors import DatabaseError
+from scheduler.packages import install
 from worker.errors import BadRequestError, MarrowlineError
 
 GROUP = "marrowline.commands"
@@ -109,7 +110,7 @@ def _imported(name: str) -> Any:
         if not _of_others(error):
             raise
         raise BadRequestError(
-            f"`marrowline {name}` needs {error.name}, which is not installed: pip install 'marrowline[worker,embedded]'"
+            f"`marrowline {name}` needs {error.name}, which is not installed: {install('worker', 'embedded')}"
         ) from error
 
 
@@ -157,7 +158,7 @@ def main() -> None:
         if not _of_others(error):
             raise
         package = (error.name or "").split(".")[0]
-        print(f"marrowline: {package} is not installed: pip install 'marrowline[worker,train]'", file=sys.stderr)
+        print(f"marrowline: {package} is not installed: {install('worker', 'train')}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
 
 

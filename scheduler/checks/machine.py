@@ -17,6 +17,7 @@ from scheduler.config import SchedulerSettings
 from scheduler.embedded.home import socket_path_fits
 from scheduler.embedded.orphans import living_supervisor, orphans
 from scheduler.embedded.resolve import Stack
+from scheduler.packages import install
 from scheduler.registration import check_settings
 from worker.config import StoreSettings, WorkerSettings
 from worker.devices import refuse_absent
@@ -58,8 +59,8 @@ def packages() -> Check:
     missing = {extra: [name for name in names if find_spec(name) is None] for extra, names in _PACKAGES.items()}
     absent = [name for names in missing.values() for name in names]
     if absent:
-        extras = ",".join(extra for extra, names in missing.items() if names and extra)
-        return failed("packages", f"missing: {', '.join(absent)}", f"pip install 'marrowline[{extras}]'")
+        extras = [extra for extra, names in missing.items() if names and extra]
+        return failed("packages", f"missing: {', '.join(absent)}", install(*extras))
     return ok("packages", "all installed")
 
 
@@ -73,7 +74,7 @@ def libraries() -> Check:
         return failed("libraries", f"not loaded within {_LOADS_WAIT_S:.0f} s", "look for a full disk or no free memory")
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        fix = "install the tested versions: pip install --constraint constraints.txt 'marrowline[worker]'"
+        fix = f"install the tested versions: {install('worker')} --constraint constraints.txt, a file of the sources"
         return failed("libraries", last, fix)
     return ok("libraries", done.stdout.strip())
 

