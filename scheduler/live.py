@@ -123,6 +123,8 @@ def running(stack: Stack, report: Callable[[str], None]) -> Iterator[None]:
         raise
     if started:
         _leave(stack, report)
+    else:
+        report("the stack was up already and stays up: `marrowline down` stops it")
 
 
 def _leave(stack: Stack, report: Callable[[str], None]) -> None:
