@@ -5,6 +5,7 @@ DatabaseError
 ├── NotFoundError       no such slide, run or patient
 ├── NotAllowedError     the state machine refuses the step
 ├── BadOutputError      rows of a batch that no constraint allows: the worker's output is wrong
+├── SchemaError         the database has no schema yet, or that of another version
 ├── QueryError          a reader's own SQL is not valid, not allowed or too slow
 └── UnavailableError    Postgres did not answer, or only with passing trouble, for as long as was allowed
 """
@@ -30,6 +31,10 @@ class NotAllowedError(DatabaseError):
 
 class BadOutputError(DatabaseError):
     """Rows of a batch that no constraint allows, such as a NaN probability; nothing of it was written."""
+
+
+class SchemaError(DatabaseError):
+    """The database has no schema yet, or that of another version; the text says what to run."""
 
 
 class QueryError(DatabaseError):

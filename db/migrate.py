@@ -21,6 +21,7 @@ from db.session import transaction
 
 HERE = Path(__file__).parent
 _DROP_VIEWS = text("DROP SCHEMA IF EXISTS report CASCADE; DROP VIEW IF EXISTS public.run_count_effective")
+_UPGRADE = "run `marrowline db upgrade`"
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('marrowline schema', 0))")
 
 
@@ -50,9 +51,8 @@ def downgrade(engine: Engine, revision: str = "base") -> None:
 def check(engine: Engine) -> list[str]:
     """Return in words how the database differs from the models and files; empty when it does not."""
     with transaction(engine) as conn:
-        current, head = current_revision(conn), head_revision()
-        if current != head:
-            return [f"schema is at revision {current}, the newest is {head}: run `marrowline db upgrade`"]
+        if wrong := wrong_revision(conn):
+            return [wrong]
         context = MigrationContext.configure(conn, opts={"include_name": schema_facts.is_modelled})
         found = [str(difference) for difference in compare_metadata(context, schema_facts.metadata)]
         found += schema_facts.missing(conn)
@@ -69,6 +69,14 @@ def current_revision(conn: Connection) -> str | None:
 def head_revision() -> str | None:
     """Return the newest revision that this version knows."""
     return ScriptDirectory.from_config(_config(None)).get_current_head()
+
+
+def wrong_revision(conn: Connection) -> str | None:
+    """Return what is wrong when the schema is not of this version, and what to do about it; None when it is."""
+    current, head = current_revision(conn), head_revision()
+    if current is None:
+        return f"the database has no schema yet: {_UPGRADE}"
+    return None if current == head else f"schema is at revision {current}, the newest is {head}: {_UPGRADE}"
 
 
 def run_script(conn: Connection, script: str) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db import inbox
 from db.config import DatabaseSettings
-from db.migrate import current_revision, head_revision
+from db.migrate import wrong_revision
 from db.run_tables import worker
 from db.session import make_engine, transaction
 from scheduler.config import WebhookSettings
@@ -42,8 +42,8 @@ def worker_problem(engine: Engine, host: str) -> str | None:
 def scheduler_problem(engine: Engine, broker_url: str) -> str | None:
     """Return why the scheduler cannot work, None when it can. Raises DBAPIError and RedisError."""
     with transaction(engine) as conn:
-        if current_revision(conn) != head_revision():
-            return "the schema is not of this version: run `marrowline db upgrade`"
+        if wrong := wrong_revision(conn):
+            return wrong
     with Redis.from_url(broker_url, socket_timeout=5, socket_connect_timeout=5) as broker:
         broker.ping()
     return None
@@ -51,7 +51,7 @@ def scheduler_problem(engine: Engine, broker_url: str) -> str | None:
 
 def webhook_problem(engine: Engine, port: int) -> str | None:
     """Return why no event can be taken, None when it can. Raises DBAPIError."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = HTTPConnection("127.0.0.1", port, timeout=15)
     try:
         connection.request("GET", HEALTH)
         status = connection.getresponse().status
@@ -59,6 +59,8 @@ def webhook_problem(engine: Engine, port: int) -> str | None:
         return f"nothing answers on port {port}: {type(error).__name__}"
     finally:
         connection.close()
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return "the webhook cannot reach its inbox: look at its database"
     if status != HTTPStatus.OK:
         return f"what answers on port {port} is not the webhook: status {status}"
     with transaction(engine) as conn:

@@ -9,6 +9,7 @@ import logging
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -16,6 +17,7 @@ from pydantic_core import ValidationError
 from typer.core import TyperCommand, TyperGroup
 
 from db.errors import DatabaseError
+from scheduler.packages import install
 from worker.errors import BadRequestError, MarrowlineError
 
 GROUP = "marrowline.commands"
@@ -108,7 +110,7 @@ def _imported(name: str) -> Any:
         if not _of_others(error):
             raise
         raise BadRequestError(
-            f"`marrowline {name}` needs {error.name}, which is not installed: pip install 'marrowline[worker,embedded]'"
+            f"`marrowline {name}` needs {error.name}, which is not installed: {install('worker', 'embedded')}"
         ) from error
 
 
@@ -143,18 +145,34 @@ def main() -> None:
     except (MarrowlineError, DatabaseError) as error:
         print(f"marrowline: {error}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
+    except OSError as error:
+        if not _is_of_the_home(error):
+            raise
+        print(
+            f"marrowline: cannot use {error.filename}: {error.strerror}; "
+            "set MARROWLINE_HOME to a folder of yours, or give this user the right to it",
+            file=sys.stderr,
+        )
+        sys.exit(EXIT_FAILED)
     except ModuleNotFoundError as error:  # what only some commands need is imported when they begin their work
         if not _of_others(error):
             raise
         package = (error.name or "").split(".")[0]
-        print(f"marrowline: {package} is not installed: pip install 'marrowline[worker,train]'", file=sys.stderr)
+        print(f"marrowline: {package} is not installed: {install('worker', 'train')}", file=sys.stderr)
         sys.exit(EXIT_FAILED)
+
+
+def _is_of_the_home(error: OSError) -> bool:
+    """Whether it was a file of the embedded stack that this user may not use."""
+    home = Path(import_module("scheduler.config").HomeSettings().home).expanduser().absolute()
+    return isinstance(error.filename, str) and Path(error.filename).absolute().is_relative_to(home)
 
 
 def _faults(error: ValidationError) -> str:
     """Return which variables are wrong and how; without their values, as some are secrets."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"MARROWLINE_{str(one['loc'][0]).upper()}: {one['msg']}" for one in faults)
+    told = [(str(one["loc"][0]).upper(), one["msg"].removeprefix("Value error, ")) for one in faults]
+    return "; ".join(f"MARROWLINE_{name}: {why}" for name, why in told)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 
 from db.query import Answer, Row
 from scheduler.cli import NOTICE
+from scheduler.packages import install
 from worker.errors import BadRequestError
 
 _ARROW = {
@@ -53,7 +54,7 @@ def write_parquet(path: Path, answer: Answer) -> int:
         import pyarrow  # noqa: PLC0415 — of the extra `export`
         import pyarrow.parquet  # noqa: PLC0415 — as above
     except ModuleNotFoundError as error:
-        raise BadRequestError(f"{error.name} is not installed: pip install 'marrowline[export]'") from error
+        raise BadRequestError(f"{error.name} is not installed: {install('export')}") from error
     kinds = [_arrow(pyarrow, kind) for kind in answer.kinds]
     schema = pyarrow.schema(list(zip(answer.columns, kinds, strict=True)), metadata={"use": NOTICE})
     count = 0

@@ -13,8 +13,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from db import pages, reports, workers
-from db.errors import UnavailableError
+from db.errors import QueryError, SchemaError, UnavailableError
 from db.session import is_passing, make_engine, transaction
+from scheduler import externals
 from scheduler.config import SchedulerSettings
 from scheduler.embedded import stack as embedded
 from scheduler.embedded.broker_login import client_at
@@ -48,7 +49,10 @@ class Load:
 
 @contextmanager
 def engine_of(stack: Stack) -> Iterator[Engine]:
-    """Yield an engine; an embedded database that is down runs for the block. Raises StackError, UnavailableError."""
+    """Yield an engine; an embedded database that is down runs for the block.
+
+    Raises StackError, UnavailableError, and SchemaError where the schema is not of this version.
+    """
     with embedded.database(stack) as url, _engine(url) as engine:
         yield engine
 
@@ -58,20 +62,35 @@ def _engine(url: str) -> Iterator[Engine]:
     engine = make_engine(url, pool_size=1)
     try:
         yield engine
-    except DBAPIError as error:
-        if is_passing(error):
+    except (DBAPIError, QueryError) as error:
+        if isinstance(error, DBAPIError) and is_passing(error):
             raise UnavailableError(f"the database does not answer: {error.orig}") from error
+        if wrong := _wrong_schema(engine):
+            raise SchemaError(wrong) from error
         raise
     finally:
         engine.dispose()
 
 
+def _wrong_schema(engine: Engine) -> str | None:
+    """Return why a statement of this version fails in this database, None where the schema is the right one."""
+    from db.migrate import wrong_revision  # noqa: PLC0415 - Alembic loads slowly, and is asked after a failure only
+
+    try:
+        with transaction(engine) as conn:
+            return wrong_revision(conn)
+    except DBAPIError:  # a login that may not read the revision: the first error says more
+        return None
+
+
 def bring_up(stack: Stack, report: Callable[[str], None]) -> bool:
     """Start the stack and wait until every worker has announced itself; tell whether it had to be started.
 
-    Raises BadRequestError when a setting cannot work, StackError when a part does not come up.
+    Raises BadRequestError when a setting cannot work, StackError when a given server cannot be reached or a part does
+    not come up.
     """
     check_settings(SchedulerSettings())
+    externals.require(stack)
     started = embedded.start(stack, report)
     if embedded.status(stack).other_settings:
         report("the stack was started with other MARROWLINE_* settings; `marrowline down` makes room for yours")
@@ -104,6 +123,8 @@ def running(stack: Stack, report: Callable[[str], None]) -> Iterator[None]:
         raise
     if started:
         _leave(stack, report)
+    else:
+        report("the stack was up already and stays up: `marrowline down` stops it")
 
 
 def _leave(stack: Stack, report: Callable[[str], None]) -> None:
@@ -156,6 +177,8 @@ def _announced(engine: Engine, parts: tuple[embedded.PartStatus, ...]) -> int:
 
 def _raise_if_failing(parts: tuple[embedded.PartStatus, ...], *, late: bool) -> None:
     for part in parts:
+        if part.refusal and part.state != "running":
+            raise StackError(f"{part.name} does not start: {part.refusal}; then `marrowline down` and `up`")
         if part.restarts >= _MOST_RESTARTS or (late and part.state != "running"):
             raise StackError(f"{part.name} does not stay up ({part.last_end or 'no answer'}): see {part.log}")
     if late:

@@ -24,6 +24,9 @@ _SAYS = {
 _NOTICE = "research use only, not for diagnostic procedures"
 _CORRECT = "correct this and upload again; it is looked at by itself"
 _BY_ITSELF = "nothing: it is tried again by itself"
+_BY_THE_SITE = "nothing of yours: whoever runs Marrowline must mend this, and then it is read by itself"
+_OF_THE_SITE = frozenset({"device", "model", "sandbox", "store_refused", "unknown_rule"})
+"""Codes of causes that last until somebody mends the installation."""
 _NOT_YET = "not all slides of this patient are read, or some could not be"
 
 
@@ -73,7 +76,7 @@ def status_of(slide: UploadStanding | None, refusal: str | None, *, report: str 
         says=_SAYS[state],
         code=slide.error_code,
         cause=slide.cause,
-        remedy=slide.remedy or (_BY_ITSELF if state == "queued" and slide.cause else None),
+        remedy=slide.remedy or (_remedy(slide.error_code) if state == "queued" and slide.cause else None),
         slide_id=slide.slide_id,
         cells=slide.cells,
         finding=_finding(slide) if state == "done" else None,
@@ -95,6 +98,11 @@ def _state(slide: UploadStanding) -> str:
     if slide.object_state != "current" and slide.error_code != WITHDRAWN:
         return slide.object_state
     return "queued" if slide.state == "waiting" else slide.state
+
+
+def _remedy(code: str | None) -> str:
+    """Return what a lab can do about a cause that keeps its slide waiting."""
+    return _BY_THE_SITE if code in _OF_THE_SITE else _BY_ITSELF
 
 
 def _finding(slide: UploadStanding) -> FindingTold | None:

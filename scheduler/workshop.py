@@ -9,6 +9,7 @@ from typing import Any
 
 from scheduler.embedded.resolve import Stack
 from scheduler.live import engine_of
+from scheduler.packages import install
 from worker.config import StoreSettings, WorkerSettings
 from worker.errors import BadRequestError
 from worker.staging import CacheSpec
@@ -53,5 +54,5 @@ def part(name: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("db", "scheduler", "worker"):
             raise
-        raise BadRequestError(f"{error.name} is not installed: pip install 'marrowline[worker]'") from error
+        raise BadRequestError(f"{error.name} is not installed: {install('worker')}") from error
     return found

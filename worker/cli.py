@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated
 
 import typer
 
 from worker.config import use_device
+from worker.errors import MarrowlineError
 from worker.logs import configure_logs
 from worker.queues import QUEUE
 
@@ -50,4 +52,7 @@ def worker(
 
 
 if __name__ == "__main__":
-    commands()
+    try:
+        commands()
+    except MarrowlineError as error:  # as `marrowline worker` does; the supervisor shows this line
+        sys.exit(f"marrowline: {error}")

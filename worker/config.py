@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_MODEL = "hybrid-2026-11-quarter"
 """The classifier that is used where nobody names one; shipped."""
+
+_BROKERS = ("redis", "rediss", "redis+socket")
 
 
 class StoreSettings(BaseSettings):
@@ -35,10 +38,23 @@ class StoreSettings(BaseSettings):
 class QueueSettings(BaseSettings):
     """The broker."""
 
-    model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MARROWLINE_", frozen=True, hide_input_in_errors=True)
 
     broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """`redis://`, `rediss://` or `redis+socket:///path`."""
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_an_address(cls, url: SecretStr) -> SecretStr:
+        """Refuse what no connection could be made to, without repeating it: it may hold a password."""
+        try:
+            parts = urlsplit(url.get_secret_value())
+            usable = parts.scheme in _BROKERS and parts.port != 0
+        except ValueError:  # the port is no number
+            usable = False
+        if url.get_secret_value() and not usable:
+            raise ValueError("this is no address of a Redis: give redis://, rediss:// or redis+socket:///path")
+        return url
 
 
 class WorkerSettings(BaseSettings):

@@ -9,6 +9,7 @@ MarrowlineError
 │   └── ReaderStuckError    a slide's reader gave no answer in time: the file's fault, or that of a stalled disk
 ├── ObjectChangedError  the stored object is not the registered version any more: the next listing decides
 ├── ModelError          weights are absent, altered or do not fit: fix the installation
+├── DeviceError         this machine has no such device to compute on: change the setting, or mend the driver
 ├── UnknownRuleError    the lab uses a rule set that this version has not: fix the installation
 ├── ProofError          a certificate or a key does not prove what it is given for
 └── BadRequestError     a sidecar, key or argument is not valid
@@ -61,6 +62,10 @@ class ObjectChangedError(MarrowlineError):
 
 class ModelError(MarrowlineError):
     """Weights are absent, altered or do not fit their card."""
+
+
+class DeviceError(MarrowlineError):
+    """This machine has no such device to compute on."""
 
 
 class UnknownRuleError(MarrowlineError):

@@ -25,6 +25,7 @@ from worker.config import WorkerSettings
 from worker.counting.course import Course, count, counting_for, course_of
 from worker.errors import (
     BadSlideError,
+    DeviceError,
     MarrowlineError,
     ModelError,
     NoSpaceError,
@@ -49,6 +50,7 @@ log = structlog.get_logger(__name__)
 
 _SOON_S = 15.0
 _LATER_S = 60.0
+_OF_THE_SITE = (NoSpaceError, StoreRefusedError, SandboxError, ModelError, DeviceError, UnknownRuleError)
 
 
 class Outcome(StrEnum):
@@ -117,7 +119,7 @@ def _guarded(claim: Claim, bench: Bench) -> Outcome:
     except _StoppingError:
         leases.release(bench.engine, claim)
         return Outcome.RELEASED
-    except (NoSpaceError, StoreRefusedError, SandboxError, ModelError, UnknownRuleError, ObjectChangedError) as error:
+    except (*_OF_THE_SITE, ObjectChangedError) as error:
         # The site's fault, or a new version that the next listing registers: no attempt is burnt.
         return _retry(claim, bench, error, delay_s=_LATER_S, counts=False)
     except ServiceError as error:

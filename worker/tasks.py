@@ -20,6 +20,7 @@ from db.config import DatabaseSettings
 from db.session import make_engine
 from worker import queues
 from worker.config import QueueSettings, StoreSettings, WorkerSettings
+from worker.devices import refuse_absent
 from worker.errors import BadRequestError
 from worker.nets import cards
 from worker.nets.device import is_broken_by
@@ -42,7 +43,7 @@ _stopping = mmap.mmap(-1, 1)  # anonymous and shared: the main process sets it, 
 def create_app(settings: WorkerSettings | None = None) -> Celery:
     """Return the Celery application with its tasks; children of its worker do one at a time.
 
-    Raises MarrowlineError when a setting is absent or a weight file is altered.
+    Raises MarrowlineError when a setting is absent, a weight file is altered or the device is not there.
     """
     settings = settings or WorkerSettings()
     _refuse_what_cannot_work(settings)
@@ -67,6 +68,7 @@ def _refuse_what_cannot_work(settings: WorkerSettings) -> None:
     for name in cards.names(settings.models_dir):
         cards.describe(name, settings.models_dir)
     reached_level(Level(settings.sandbox))
+    refuse_absent([settings.device])
 
 
 def _read_slide(run_id: object) -> None:

@@ -17,9 +17,11 @@ from scheduler.config import SchedulerSettings
 from scheduler.embedded.home import socket_path_fits
 from scheduler.embedded.orphans import living_supervisor, orphans
 from scheduler.embedded.resolve import Stack
+from scheduler.packages import install
 from scheduler.registration import check_settings
 from worker.config import StoreSettings, WorkerSettings
-from worker.errors import BadRequestError, ModelError
+from worker.devices import refuse_absent
+from worker.errors import BadRequestError, DeviceError, ModelError
 from worker.nets import cards
 
 _GIB = 2**30
@@ -57,8 +59,8 @@ def packages() -> Check:
     missing = {extra: [name for name in names if find_spec(name) is None] for extra, names in _PACKAGES.items()}
     absent = [name for names in missing.values() for name in names]
     if absent:
-        extras = ",".join(extra for extra, names in missing.items() if names and extra)
-        return failed("packages", f"missing: {', '.join(absent)}", f"pip install 'marrowline[{extras}]'")
+        extras = [extra for extra, names in missing.items() if names and extra]
+        return failed("packages", f"missing: {', '.join(absent)}", install(*extras))
     return ok("packages", "all installed")
 
 
@@ -72,7 +74,7 @@ def libraries() -> Check:
         return failed("libraries", f"not loaded within {_LOADS_WAIT_S:.0f} s", "look for a full disk or no free memory")
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        fix = "install the tested versions: pip install --constraint constraints.txt 'marrowline[worker]'"
+        fix = f"install the tested versions: {install('worker')} --constraint constraints.txt, a file of the sources"
         return failed("libraries", last, fix)
     return ok("libraries", done.stdout.strip())
 
@@ -85,6 +87,16 @@ def model() -> Check:
     except ModelError as error:
         return failed("model", str(error), "put the weights and their card in place, or set MARROWLINE_MODEL")
     return ok("model", f"{name}, SHA-256 {version.weights_sha256[:12]}… as its card says")
+
+
+def devices(stack: Stack) -> Check:
+    """Check that this machine has the devices that workers are to read on."""
+    names = dict.fromkeys((*stack.devices, WorkerSettings().device))
+    try:
+        refuse_absent(names)
+    except DeviceError as error:
+        return failed("device", str(error), "correct the variable, or unset it for auto")
+    return ok("device", ", ".join(names))
 
 
 def settings() -> Check:
@@ -100,17 +112,23 @@ def settings() -> Check:
 def home(stack: Stack) -> Check:
     """Check that the home can be written."""
     root = stack.home.root
-    nearest = next(folder for folder in (root, *root.parents) if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+    nearest = _nearest(root)
+    effective = os.access in os.supports_effective_ids
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK, effective_ids=effective):
         return failed("home", f"{root} cannot be written", "set MARROWLINE_HOME to a folder of yours")
     return ok("home", str(root))
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or the next one above it that is there; one that this user may not see counts as not there."""
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110 - it never raises
 
 
 def disk(stack: Stack) -> Check:
     """Check the free space where the home and the cache are."""
     reserve_gib = StoreSettings().cache_reserve_bytes / _GIB
     root = stack.home.root
-    nearest = next(folder for folder in (root, *root.parents) if folder.exists())
+    nearest = _nearest(root)
     free_gib = shutil.disk_usage(nearest).free / _GIB
     found = f"{free_gib:.1f} GiB free"
     if free_gib < reserve_gib:

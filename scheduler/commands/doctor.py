@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from scheduler.checks import machine, servers
+from scheduler.checks.names import names
 from scheduler.checks.result import Check, Status
 from scheduler.cli import EXIT_FAILED
 from scheduler.commands import screen
@@ -39,7 +40,9 @@ def _checks(stack: Stack) -> Iterator[Check]:
     yield machine.python_version()
     yield machine.packages()
     yield machine.libraries()
+    yield machine.devices(stack)
     yield machine.model()
+    yield names()
     yield machine.settings()
     for look in (machine.home, machine.disk, machine.sockets, machine.system_user, machine.leftovers):
         yield look(stack)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -16,9 +17,13 @@ from scheduler.config import SchedulerSettings
 from scheduler.embedded import stack as embedded
 from scheduler.embedded.resolve import Stack, resolve
 from scheduler.embedded.stack import PartStatus, StackStatus
+from scheduler.externals import Unreachable, unreachable
 from scheduler.live import Load, bring_up, look
 
-_STYLES = {"up": "green", "running": "green", "failed": "red", "orphaned": "red", "down": "dim"}
+_STYLES = {
+    "up": "green", "running": "green", "failed": "red", "orphaned": "red", "down": "dim", "external": "cyan",
+    "unreachable": "red",
+}  # fmt: skip
 
 
 def up(as_json: Json = False) -> None:
@@ -31,9 +36,9 @@ def up(as_json: Json = False) -> None:
     started = bring_up(stack, screen.hint)
     now = embedded.status(stack)
     if as_json:
-        screen.print_json({"started": started, **_document(stack, now, None)})
+        screen.print_json({"started": started, **_document(stack, now, None, ())})
         return
-    screen.say(_parts(stack, now))
+    screen.say(_parts(stack, now, ()))
     screen.say()
     screen.say("The stack is up." if started else "The stack was up already.")
     screen.close()
@@ -53,24 +58,28 @@ def down(as_json: Json = False) -> None:
 def status(as_json: Json = False) -> None:
     """Show each part with its process, the queue, and how long the oldest slide waits. Exit 1 unless all is up."""
     stack = resolve()
-    now = embedded.status(stack)
-    load = look(stack) if now.phase == "up" else None
-    healthy = now.phase == "up" and load is not None and all(part.state == "running" for part in now.parts)
+    now, away = embedded.status(stack), unreachable(stack)
+    load = look(stack) if now.phase == "up" and not away else None
+    healthy = load is not None and all(part.state == "running" and not part.refusal for part in now.parts)
     if as_json:
-        screen.print_json(_document(stack, now, load))
+        screen.print_json(_document(stack, now, load, away))
     else:
-        _show(stack, now, load)
+        _show(stack, now, load, away)
     if not healthy:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _show(stack: Stack, now: StackStatus, load: Load | None) -> None:
+def _show(stack: Stack, now: StackStatus, load: Load | None, away: Sequence[Unreachable]) -> None:
     screen.say(Text.assemble((now.phase, _STYLES.get(now.phase, "yellow")), f"  {stack.home.root}"))
     if now.message:
         screen.say(now.message)
     if now.parts:
         screen.say()
-        screen.say(_parts(stack, now))
+        screen.say(_parts(stack, now, away))
+    refused = [f"{part.name} does not start: {part.refusal}" for part in now.parts if part.refusal]
+    for sentence in (*refused, *map(str, away)):
+        screen.say()
+        screen.say(sentence)
     if load is not None:
         screen.say()
         screen.say(screen.facts(load_in_words(load, reports=SchedulerSettings().reports)))
@@ -79,6 +88,8 @@ def _show(stack: Stack, now: StackStatus, load: Load | None) -> None:
         "orphaned": "the supervisor was killed: `marrowline up` cleans up and starts again",
         "failed": f"`marrowline doctor` looks for the cause; logs are in {stack.home.logs}",
     }.get(now.phase, "")
+    if now.phase == "up" and load is None and not away:
+        advice = f"database or broker does not answer: `marrowline doctor` says why; logs are in {stack.home.logs}"
     if now.other_settings:
         advice = "the stack was started with other MARROWLINE_* settings than yours"
     if advice:
@@ -87,7 +98,7 @@ def _show(stack: Stack, now: StackStatus, load: Load | None) -> None:
     screen.close()
 
 
-def _parts(stack: Stack, now: StackStatus) -> Any:
+def _parts(stack: Stack, now: StackStatus, away: Sequence[Unreachable]) -> Any:
     made = screen.table("part", "state", "pid", "up for", "restarts", "last end", right=("pid", "restarts"))
     for part in now.parts:
         made.add_row(
@@ -100,7 +111,8 @@ def _parts(stack: Stack, now: StackStatus) -> Any:
         )
     for name, ours in (("postgres", stack.own_postgres), ("redis", stack.own_redis), ("bucket", stack.own_bucket)):
         if not ours:
-            made.add_row(name, Text("external", style="cyan"), screen.NONE, screen.NONE, screen.NONE, screen.NONE)
+            state = "unreachable" if name in {one.name for one in away} else "external"
+            made.add_row(name, Text(state, style=_STYLES[state]), screen.NONE, screen.NONE, screen.NONE, screen.NONE)
     return made
 
 
@@ -121,7 +133,7 @@ def load_in_words(load: Load, *, reports: bool) -> dict[str, str]:
     }
 
 
-def _document(stack: Stack, now: StackStatus, load: Load | None) -> dict[str, Any]:
+def _document(stack: Stack, now: StackStatus, load: Load | None, away: Sequence[Unreachable]) -> dict[str, Any]:
     external = {"postgres": not stack.own_postgres, "redis": not stack.own_redis, "bucket": not stack.own_bucket}
     return {
         "home": str(stack.home.root),
@@ -129,6 +141,7 @@ def _document(stack: Stack, now: StackStatus, load: Load | None) -> dict[str, An
         "message": now.message,
         "parts": [_part(part) for part in now.parts],
         "external": [name for name, given in external.items() if given],
+        "unreachable": [asdict(one) for one in away],
         "queue": asdict(load) if load is not None else None,
         "at": datetime.now(UTC),
     }

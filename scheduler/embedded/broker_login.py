@@ -40,7 +40,8 @@ def broker_url(home: Home) -> str:
 def client_at(url: str) -> redis.Redis:
     """Return a client of a broker at whichever address Celery reaches it; close it."""
     if url.startswith("redis+socket://"):
-        url = "unix://" + url.removeprefix("redis+socket://")
+        address, mark, options = url.removeprefix("redis+socket://").partition("?")
+        url = f"unix://{address}{mark}{options.replace('virtual_host=', 'db=')}"  # Celery's name for the same
     return redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
 
 

@@ -20,9 +20,12 @@ log = structlog.get_logger(__name__)
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-_STEADY_AFTER_S = 20.0
+STEADY_AFTER_S = 20.0
 """A part that ran this long starts again after the shortest pause."""
 _LOG_BYTES = 20 * 2**20
+_LAST_BYTES = 4096
+_SENTENCE = "marrowline: "
+"""What our commands begin the line with that says why they cannot go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,7 @@ class Part:
         self.spec = spec
         self.restarts = 0
         self.last_end = ""
+        self.refusal = ""  # why it ended, where it said so in a sentence
         self._process: subprocess.Popen[bytes] | None = None
         self._record: processes.ProcessRecord | None = None
         self._started = 0.0  # monotonic
@@ -110,6 +114,7 @@ class Part:
             "process": self._record.as_json() if self._record else None,
             "restarts": self.restarts,
             "last_end": self.last_end,
+            "refusal": self.refusal,
             "log": str(self.spec.log),
         }
 
@@ -119,9 +124,9 @@ class Part:
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
 
     def _wait_after(self, end: str) -> None:
-        self.last_end = end
+        self.last_end, self.refusal = end, _refusal(self.spec.log)
         pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._pauses)
-        self._pauses = 0 if time.monotonic() - self._started > _STEADY_AFTER_S else self._pauses + 1
+        self._pauses = 0 if time.monotonic() - self._started > STEADY_AFTER_S else self._pauses + 1
         self._again_at = time.monotonic() + pause
         log.warning("ended", part=self.spec.name, how=end, again_in_s=pause)
 
@@ -139,6 +144,22 @@ def _spawn(spec: PartSpec, log_file: BinaryIO) -> subprocess.Popen[bytes]:
         group=spec.user,
         extra_groups=[] if spec.user else None,
     )
+
+
+def last_lines(log: Path) -> str:
+    """Return the end of a log, empty where there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LAST_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _refusal(log: Path) -> str:
+    """Return the sentence that a part of ours ended with; a program that crashed leaves none."""
+    last = (last_lines(log).splitlines() or [""])[-1]
+    return last.removeprefix(_SENTENCE) if last.startswith(_SENTENCE) else ""
 
 
 def trim_log(path: Path) -> None:

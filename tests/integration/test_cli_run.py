@@ -65,6 +65,13 @@ def test_the_same_slide_again_costs_nothing(line: Line, smear: Path, tmp_path: P
     assert len(runs) == 1
 
 
+def test_a_stack_that_was_up_already_is_said_to_stay_up(line: Line, smear: Path) -> None:
+    done = line.run("run", smear, "--patient", "P-9")
+    assert done.returncode == 0
+    assert "the stack was up already and stays up: `marrowline down` stops it" in done.stderr
+    assert line.run("status").returncode == 0
+
+
 def test_another_scale_has_the_slide_read_again(line: Line, tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     field = tmp_path / "field.png"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -165,7 +166,7 @@ def test_external_servers_are_used_and_left_alone_and_no_secret_shows(fresh: Lin
     with stopped_after(guest):
         shown = guest.json("up")
         assert [part["name"] for part in shown["parts"]] == ["scheduler", "worker"]
-        assert shown["external"] == ["postgres", "redis", "bucket"]
+        assert (shown["external"], shown["unreachable"]) == (["postgres", "redis", "bucket"], [])
         assert not (guest.home / "data" / "postgres").exists()
         assert not [
             argument for process in psutil.process_iter() for argument in command_line(process) if secret in argument
@@ -187,6 +188,47 @@ def test_no_part_listens_on_a_port(line: Line) -> None:
         if one.type == socket.SOCK_DGRAM or one.status == psutil.CONN_LISTEN
     ]
     assert open_ports == []
+
+
+NOBODY_THERE = {
+    "postgres": ("MARROWLINE_DATABASE_URL", "postgresql://me:c4n/ry@127.0.0.1:1/x"),
+    "redis": ("MARROWLINE_BROKER_URL", "redis://:c4nary@127.0.0.1:1/0"),
+    "bucket": ("MARROWLINE_BUCKET", "/no/such/folder"),
+}
+
+
+@pytest.mark.parametrize("part", NOBODY_THERE)
+def test_a_given_server_that_is_away_stops_a_start_with_its_name(fresh: Line, part: str) -> None:
+    setting, address = NOBODY_THERE[part]
+    done = Line(home=fresh.home, environment={**fresh.environment, setting: address}).run("up", timeout_s=60)
+    assert done.returncode == 1
+    assert f"marrowline: {part} at {re.sub('//.*@', '//', address)} cannot be reached: " in done.stderr
+    assert f"correct {setting}" in done.stderr
+    assert "c4n" not in done.stdout + done.stderr
+    assert fresh.json("status", exit_code=1)["phase"] == "down"
+
+
+def test_a_device_that_is_not_there_is_named_by_up_and_by_status(fresh: Line) -> None:
+    line = Line(home=fresh.home, environment={**fresh.environment, "MARROWLINE_DEVICES": "cuda:99"})
+    up = line.run("up")
+    assert up.returncode == 1
+    assert "marrowline: worker does not start: 'cuda:99' was asked for" in up.stderr
+    assert "MARROWLINE_DEVICES" in up.stderr
+    shown = line.run("status")
+    assert shown.returncode == 1
+    assert "worker does not start: 'cuda:99' was asked for" in shown.stdout
+
+
+@pytest.mark.parametrize("part", NOBODY_THERE)
+def test_status_names_a_given_server_that_is_away(line: Line, part: str) -> None:
+    setting, address = NOBODY_THERE[part]
+    guest = Line(home=line.home, environment={**line.environment, setting: address})
+    (away,) = guest.json("status", exit_code=1)["unreachable"]
+    assert (away["name"], away["address"]) == (part, re.sub("//.*@", "//", address))
+    told = guest.run("status").stdout
+    assert re.search(rf"^{part} +unreachable", told, re.MULTILINE)
+    assert setting in told
+    assert "c4n" not in told + json.dumps(away)
 
 
 def test_the_brokers_password_stands_in_no_command_line_log_state_or_answer(line: Line) -> None:

@@ -70,6 +70,17 @@ def test_a_part_that_ends_at_once_is_started_ever_less_often(make: Make) -> None
     assert part.last_end == "exit 1"
 
 
+def test_the_sentence_that_a_part_ends_with_is_kept_and_no_other_line(make: Make) -> None:
+    part = make("sh", "-c", "echo starting; echo 'marrowline: no such device' >&2; exit 1")
+    part.start()
+    watch(part, lambda: part.last_end != "")
+    assert (part.last_end, part.as_json()["refusal"]) == ("exit 1", "no such device")
+    crashed = make("sh", "-c", "echo 'marrowline: earlier' >&2; echo 'Segmentation fault' >&2; exit 139")
+    crashed.start()
+    watch(crashed, lambda: crashed.last_end != "")
+    assert crashed.as_json()["refusal"] == ""
+
+
 def test_a_program_that_is_not_there_is_no_crash(make: Make) -> None:
     part = make("/nowhere/at-all")
     part.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 from structlog.testing import capture_logs
 
 from db.config import DatabaseSettings
@@ -23,6 +24,8 @@ from scheduler.events.credentials import signature
 from scheduler.events.reception import PATH, SIGNATURE, TIMESTAMP
 from scheduler.events.webhook import Webhook
 from tests.support.events import filer_event, record, records
+from tests.support.line import eventually
+from tests.support.postgres import Server
 from tests.support.rows import scalar
 from worker.config import StoreSettings
 from worker.errors import BadRequestError
@@ -164,11 +167,36 @@ def test_a_body_that_breaks_off_is_refused(sender: Sender) -> None:
 def test_other_places_and_methods_are_not_served(sender: Sender) -> None:
     assert [sender.post(EVENT, sender.sign(EVENT), path)[0] for path in ("/", "/eventsx", "/x/events")] == [404] * 3
     connection = http.client.HTTPConnection("127.0.0.1", sender.port, timeout=60)
-    for path, status in (("/healthz", 200), (PATH, 405)):
+    for path, status in (("/healthz", 200), ("/livez", 200), (PATH, 405)):
         connection.request("GET", path)
         answer = connection.getresponse()
         assert (answer.status, answer.read() != b"") == (status, True)
         connection.close()
+
+
+def test_health_is_whether_the_inbox_answers_and_life_is_not(
+    postgres: Server, own_database_url: str, tmp_path: Path
+) -> None:
+    webhook, store = _settings(tmp_path)
+    name = make_url(own_database_url).database
+    with open_webhook(webhook, DatabaseSettings(database_url=SecretStr(own_database_url)), store) as server:
+        threading.Thread(target=server.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()
+        assert (_got(server, "/healthz"), _got(server, "/livez")) == (200, 200)
+        postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        eventually(lambda: _got(server, "/healthz") == 503, within_s=20, what="the webhook says that its inbox is away")
+        assert _got(server, "/livez") == 200
+        postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        eventually(lambda: _got(server, "/healthz") == 200, within_s=20, what="the webhook sees its inbox again")
+        server.shutdown()
+        server.reception.engine.dispose()
+
+
+def _got(server: Webhook, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        return connection.getresponse().status
 
 
 @pytest.mark.parametrize("settings", [{"webhook_per_s": 0.001}])

@@ -64,6 +64,14 @@ def test_the_example_names_a_rule_and_a_specimen_that_exist() -> None:
     assert EXAMPLE["DEFAULT_SPECIMEN"] in set(Specimen)
 
 
+def test_every_specimen_that_may_be_chosen_is_named_where_it_is_chosen() -> None:
+    example = (ROOT / "deploy" / "example.env").read_text(encoding="utf-8").split("DEFAULT_SPECIMEN=")[0]
+    row = next(line for line in (ROOT / "docs/deployment.md").read_text().splitlines() if "`DEFAULT_SPECIMEN`" in line)
+    for specimen in Specimen:
+        assert specimen in "".join(example.splitlines(True)[-2:])
+        assert specimen in row
+
+
 def test_every_use_of_a_variable_has_a_default_or_stops_with_a_reason() -> None:
     assert all(found["sign"] for found in VARIABLE.finditer(TEXT))
 

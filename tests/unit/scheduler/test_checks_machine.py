@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,12 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(machine, "_PACKAGES", {"": ("sys",), "worker": ("no_such_package",)})
     check = machine.packages()
     assert "no_such_package" in check.found
-    assert "[worker]" in check.fix
+    assert check.fix == f"{sys.executable} -m pip install 'marrowline[worker]'"
+
+
+def test_a_missing_package_of_every_installation_needs_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_PACKAGES", {"": ("no_such_package",)})
+    assert machine.packages().fix == f"{sys.executable} -m pip install marrowline"
 
 
 def test_a_full_disk_stops_the_work(monkeypatch: pytest.MonkeyPatch, stack: Stack) -> None:

@@ -18,7 +18,8 @@ def _run(without: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_package_that_only_training_needs_is_named_with_what_installs_it(tmp_path: Path, command: list[str]) -> None:
     done = _run("sklearn", *command, "--data", str(tmp_path), "--out", str(tmp_path / "a.safetensors"))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines() == ["marrowline: sklearn is not installed: pip install 'marrowline[worker,train]'"]
+    here = f"{sys.executable} -m pip install 'marrowline[worker,train]'"
+    assert done.stderr.splitlines() == [f"marrowline: sklearn is not installed: {here}"]
 
 
 def test_a_module_of_ours_that_is_missing_is_a_bug_and_not_an_installation(tmp_path: Path) -> None:

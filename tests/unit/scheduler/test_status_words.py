@@ -67,6 +67,12 @@ def test_what_is_tried_again_by_itself_is_told() -> None:
     assert _told(WAITING).remedy is None
 
 
+@pytest.mark.parametrize("code", ["device", "model", "sandbox", "store_refused", "unknown_rule"])
+def test_what_only_the_site_can_mend_is_told_as_that(code: str) -> None:
+    remedy = _told(replace(WAITING, error_code=code, cause="cuda:0 is not there")).remedy or ""
+    assert "whoever runs Marrowline must mend this" in remedy
+
+
 def test_the_finding_is_told_once_the_slide_is_read() -> None:
     assert _told(WAITING).finding is None
     found = _told(replace(READ, finding="no_evidence", reason="below every threshold")).finding

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.support.models import write_tiny_model
-from worker.errors import ModelError
+from worker.errors import DeviceError, ModelError
 from worker.nets.architectures import NETWORKS, build, channels_of
 from worker.nets.card_files import write_card
 from worker.nets.cards import FLOAT16, INT8, MODEL, Card, find
@@ -142,11 +142,11 @@ def test_writing_again_gives_the_same_digest(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ModelError, match="no device"):
+    with pytest.raises(DeviceError, match="no device"):
         chosen_device("abacus")
     if not torch.cuda.is_available():
         assert chosen_device("auto").type == "cpu"
-        with pytest.raises(ModelError, match="no GPU"):
+        with pytest.raises(DeviceError, match="no GPU"):
             chosen_device("cuda:0")
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from worker.errors import ModelError
+from worker.errors import DeviceError
 from worker.nets.device import chosen_device, is_broken_by
 
 
@@ -15,7 +15,7 @@ def test_only_an_error_of_the_accelerator_ends_the_use_of_the_device() -> None:
 
 @pytest.mark.parametrize("kind", ["meta", "xpu", "abacus"])
 def test_another_kind_of_device_is_refused(kind: str) -> None:
-    with pytest.raises(ModelError, match="is no device"):
+    with pytest.raises(DeviceError, match="is no device"):
         chosen_device(kind)
 
 
@@ -24,5 +24,5 @@ def test_a_gpu_beyond_those_there_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert chosen_device("cuda:1").index == 1
     assert chosen_device("cuda").type == "cuda"
-    with pytest.raises(ModelError, match="this machine has 2: use cuda:0 to cuda:1"):
+    with pytest.raises(DeviceError, match="this machine has 2: use cuda:0 to cuda:1"):
         chosen_device("cuda:99")
