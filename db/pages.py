@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -150,12 +151,14 @@ def claim(engine: Engine, patient_id: int, *, lease_s: float) -> PageClaim | Non
     )
 
 
-def written(engine: Engine, held: PageClaim, key: str) -> bool:
+def written(engine: Engine, held: PageClaim, key: str, *, put: bool = True) -> bool:
     """Note that the report lies under the key; False: another writer came between, so that it is due once more.
 
+    put: whether it was put there now; else what lay there was as it would be, and keeps its time.
     Raises UnavailableError.
     """
-    done = {"key": key, "rev": held.rev, "written": held.wanted, "written_at": func.now(), "tries": 0}
+    at = func.now() if put else page.c.written_at
+    done = {"key": key, "rev": held.rev, "written": held.wanted, "written_at": at, "tries": 0}
     again = {"wanted": page.c.wanted + 1, "rev": None}
 
     def work(conn: Connection) -> bool:
@@ -204,6 +207,12 @@ def counts(conn: Connection) -> PageCounts:
     both = select(func.count().label("all"), func.count().filter(*_GIVEN_UP).label("lost"))
     row = conn.execute(both.select_from(page).where(_OPEN)).one()
     return PageCounts(due=row.all - row.lost, given_up=row.lost)
+
+
+def put_within(conn: Connection, span: timedelta) -> int:
+    """Return how many patients' reports were put into the bucket in the time before now: those that stayed are not."""
+    lately = select(func.count()).select_from(page).where(page.c.written_at > func.now() - span)
+    return conn.execute(lately).scalar_one()
 
 
 def _at_rest(conn: Connection, wanted: Select[Any]) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 from structlog.testing import capture_logs
 
-from db import corrections, pages, runs, workers
+from db import corrections, models, pages, runs, workers
 from db.cases import case_of as real_case_of
 from db.corrections import Said
 from db.errors import NotFoundError
@@ -26,10 +27,10 @@ from scheduler.status import Desk, tell_labs
 from scheduler.sweep import SweepReport, sweep
 from tests.support.redis import RedisServer
 from tests.support.rights import acting_as
-from tests.support.rows import add_slide, batch, execute, plan, scalar, taken
+from tests.support.rows import MODEL, add_slide, batch, execute, plan, scalar, taken
 from tests.support.workshops import workshop_on
 from worker import queues
-from worker.errors import ServiceError
+from worker.errors import ServiceError, StoreRefusedError
 from worker.read_run import Bench
 from worker.rules import DEFAULT_RULE
 from worker.verdict import decide
@@ -39,7 +40,10 @@ SLIDE = b"no pixels in it"
 BLASTS = ["lymphoblast"] * 300 + ["lymphocyte"] * 300
 HEADLINE = "Consistent with acute lymphoblastic leukaemia (ALL)"
 KEY = "SELECT key FROM report_page"
-STANDS = "SELECT page.rev = verdict.rev FROM report_page AS page JOIN verdict USING (patient_id)"
+STANDS = """
+    SELECT page.rev = verdict.rev FROM report_page AS page JOIN verdict USING (patient_id)
+      JOIN patient ON (patient.id, shown_model_id) = (patient_id, model_version_id)
+"""
 
 
 @pytest.fixture
@@ -140,6 +144,57 @@ def test_a_correction_changes_the_report_under_the_same_key(bench: Bench, bell: 
     assert write_page(1, bench) is Outcome.WRITTEN
     assert (scalar(bench.engine, KEY), scalar(bench.engine, STANDS)) == (key, True)
     assert HEADLINE not in page_of(bench)
+
+
+def test_an_activation_puts_no_report_again_that_is_as_it_would_be(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine)
+    execute(bench.engine, "UPDATE verdict SET reported_at = reported_at - interval '1 day'")
+    swept(bench.engine, bell)
+    assert write_page(1, bench) is Outcome.WRITTEN
+    key, at = scalar(bench.engine, KEY), "SELECT written_at FROM report_page"
+    execute(bench.engine, "UPDATE report_page SET written_at = written_at - interval '2 days'")
+    lies, noted = bench.store.head(key), scalar(bench.engine, at)
+    with transaction(bench.engine) as conn:
+        models.register_model(conn, replace(MODEL, name="m2", weights_sha256="c" * 64))
+        models.activate(conn, "m2", decide)
+    assert swept(bench.engine, bell).pages == 1
+    assert write_page(1, bench) is Outcome.UNCHANGED
+    assert (bench.store.head(key), scalar(bench.engine, at)) == (lies, noted)
+    assert scalar(bench.engine, STANDS)  # statuses go on naming it
+    with transaction(bench.engine) as conn:
+        assert pages.put_within(conn, timedelta(days=1)) == 0
+
+
+@pytest.mark.parametrize("altered", [True, False])
+def test_a_report_that_was_altered_or_taken_away_is_put_again(
+    bench: Bench, bell: CeleryDoorbell, *, altered: bool
+) -> None:
+    read(bench.engine)
+    swept(bench.engine, bell)
+    write_page(1, bench)
+    key, page = scalar(bench.engine, KEY), page_of(bench)
+    if altered:
+        bench.store.put_bytes(key, page.replace("leukaemia", "LEUKAEMIA").encode())
+    else:
+        bench.store.delete(key)
+    execute(bench.engine, "UPDATE report_page SET wanted = wanted + 1")
+    swept(bench.engine, bell)
+    assert write_page(1, bench) is Outcome.WRITTEN
+    assert page_of(bench) == page
+
+
+def test_a_worker_that_may_not_list_puts_what_it_is_refused_to_look_at(
+    bench: Bench, bell: CeleryDoorbell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(bench.engine)
+    swept(bench.engine, bell)
+
+    def refused(key: str, version_id: str = "") -> None:  # noqa: ARG001 - the store's interface
+        raise StoreRefusedError("403")  # what S3 says of an absent key to who may not list
+
+    monkeypatch.setattr(bench.store, "head", refused)
+    assert write_page(1, bench) is Outcome.WRITTEN
+    assert HEADLINE in page_of(bench)
 
 
 def test_no_report_is_due_of_a_verdict_that_may_not_be_told(bench: Bench, bell: CeleryDoorbell) -> None:
@@ -261,7 +316,8 @@ def test_who_was_overtaken_has_the_report_written_once_more(bench: Bench, bell: 
     late = held(bench.engine, bell, lease_s=0)
     assert write_page(1, bench) is Outcome.WRITTEN
     assert scalar(bench.engine, STANDS)
-    assert not pages.written(bench.engine, late, "elsewhere")
+    bench.store.put_bytes(scalar(bench.engine, KEY), b"of an older verdict")
+    assert not pages.written(bench.engine, late, scalar(bench.engine, KEY))
     assert scalar(bench.engine, f"{STANDS}") is None  # nobody knows what lies there now
     assert swept(bench.engine, bell).pages == 1
     assert write_page(1, bench) is Outcome.WRITTEN
