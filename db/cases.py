@@ -18,7 +18,7 @@ from db.cell_tables import area, cell, outline
 from db.correction_tables import corrected_cell
 from db.errors import NotAllowedError, NotFoundError
 from db.records import Area, StoredObject
-from db.reports import ModelVersionReport, PatientReport, SlideReport
+from db.reports import ModelFacts, PatientReport, SlideReport
 from db.run_tables import run
 from db.steps import files_of, stored_object
 from db.tables import slide
@@ -84,7 +84,7 @@ class Case:
 
     report: PatientReport
     evidence: Mapping[str, Any]
-    model: ModelVersionReport
+    model: ModelFacts
     slides: tuple[CaseSlide, ...]
 
     @property
@@ -106,7 +106,7 @@ def case_of(conn: Connection, patient: str, lab: str | None = None) -> Case:
         codes = ", ".join(one.lab for one in found)
         raise NotAllowedError(f"{len(found)} labs know a patient {patient!r}, {codes}: name the lab with --lab")
     (report,) = found
-    (model,) = (one for one in reports.model_versions(conn) if one.model_version == report.model_version)
+    model = reports.model_facts(conn, report.model_version)
     slides = reports.slides(conn, lab=report.lab, patient=report.patient)
     return Case(report=report, evidence=_evidence(conn, report), model=model, slides=_slides(conn, slides))
 

@@ -44,6 +44,21 @@ STANDS = """
     SELECT page.rev = verdict.rev FROM report_page AS page JOIN verdict USING (patient_id)
       JOIN patient ON (patient.id, shown_model_id) = (patient_id, model_version_id)
 """
+_ARCHIVE = """
+    SET LOCAL session_replication_role = replica;
+    INSERT INTO patient (lab_id, pseudonym, rev, shown_model_id)
+      SELECT lab_id, 'p' || n, rev, shown_model_id FROM patient, generate_series(1, 3000) AS n;
+    INSERT INTO verdict SELECT (jsonb_populate_record(one, jsonb_build_object('patient_id', patient.id))).*
+      FROM verdict AS one, patient WHERE patient.id > 1;
+    INSERT INTO slide OVERRIDING SYSTEM VALUE
+      SELECT (jsonb_populate_record(one, jsonb_build_object('id', n, 'patient_id', n, 'key', n))).*
+        FROM slide AS one, generate_series(2, 3000) AS n;
+    INSERT INTO run OVERRIDING SYSTEM VALUE
+      SELECT (jsonb_populate_record(one, jsonb_build_object('id', n, 'slide_id', n))).*
+        FROM run AS one, generate_series(2, 3000) AS n;
+    ANALYZE;
+"""
+"""Three thousand further patients as the first one is."""
 
 
 @pytest.fixture
@@ -303,6 +318,18 @@ def test_no_question_of_a_sweep_goes_through_all_patients(bench: Bench) -> None:
             asked(conn)
         assert pages.due(conn, 5) == [1]
         assert conn.exec_driver_sql(read_whole).scalar_one() == 0
+
+
+def test_to_hand_out_a_report_reads_no_more_of_a_larger_archive(bench: Bench) -> None:
+    read(bench.engine)
+    execute(bench.engine, _ARCHIVE)
+    with transaction(bench.engine) as conn:
+        assert pages.hand_out(conn, 1)
+        rows = conn.exec_driver_sql(
+            "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
+        )
+        assert rows.scalar_one() < 100
+    assert write_page(1, bench) is Outcome.WRITTEN
 
 
 def test_nothing_is_handed_out_where_reports_are_off(bench: Bench, bell: CeleryDoorbell) -> None:
