@@ -22,6 +22,7 @@ from db.reports import ModelFacts, PatientReport, SlideReport
 from db.run_tables import run
 from db.steps import files_of, stored_object
 from db.tables import slide
+from db.tallies import WITHDRAWN
 
 _AT_ONCE = 2000
 """Cells that are fetched together."""
@@ -91,6 +92,17 @@ class Case:
     def read(self) -> tuple[CaseSlide, ...]:
         """The slides that the finding rests on."""
         return tuple(one for one in self.slides if one.state == "done")
+
+    @property
+    def withdrawn(self) -> tuple[CaseSlide, ...]:
+        """The slides that a person withdrew: nothing rests on them."""
+        return tuple(one for one in self.slides if one.error_code == WITHDRAWN)
+
+    @property
+    def all_withdrawn(self) -> bool:
+        """Whether persons withdrew every slide that the finding could rest on or wait for."""
+        left = self.report.slides_done + self.report.slides_open + self.report.slides_quarantined
+        return bool(self.withdrawn) and not left
 
 
 def case_of(conn: Connection, patient: str, lab: str | None = None) -> Case:
