@@ -11,7 +11,7 @@ from worker.nets.hybrid import FULL
 from worker.training.classification.data import CROP_PX, MEAN, STD, STORED_PX
 
 MOST_DRAWS_OF_A_CROP = 24
-"""In an epoch, on average: as often as `evaluate` draws each, so that few crops are not gone through a hundred times."""
+"""In an epoch, on average: as often as `evaluate` draws each, so that few crops are not gone through hundredfold."""
 
 
 @dataclass(frozen=True, kw_only=True)
