@@ -18,10 +18,11 @@ from db.cell_tables import area, cell, outline
 from db.correction_tables import corrected_cell
 from db.errors import NotAllowedError, NotFoundError
 from db.records import Area, StoredObject
-from db.reports import ModelVersionReport, PatientReport, SlideReport
+from db.reports import ModelFacts, PatientReport, SlideReport
 from db.run_tables import run
 from db.steps import files_of, stored_object
 from db.tables import slide
+from db.tallies import WITHDRAWN
 
 _AT_ONCE = 2000
 """Cells that are fetched together."""
@@ -84,13 +85,24 @@ class Case:
 
     report: PatientReport
     evidence: Mapping[str, Any]
-    model: ModelVersionReport
+    model: ModelFacts
     slides: tuple[CaseSlide, ...]
 
     @property
     def read(self) -> tuple[CaseSlide, ...]:
         """The slides that the finding rests on."""
         return tuple(one for one in self.slides if one.state == "done")
+
+    @property
+    def withdrawn(self) -> tuple[CaseSlide, ...]:
+        """The slides that a person withdrew: nothing rests on them."""
+        return tuple(one for one in self.slides if one.error_code == WITHDRAWN)
+
+    @property
+    def all_withdrawn(self) -> bool:
+        """Whether persons withdrew every slide that the finding could rest on or wait for."""
+        left = self.report.slides_done + self.report.slides_open + self.report.slides_quarantined
+        return bool(self.withdrawn) and not left
 
 
 def case_of(conn: Connection, patient: str, lab: str | None = None) -> Case:
@@ -106,7 +118,7 @@ def case_of(conn: Connection, patient: str, lab: str | None = None) -> Case:
         codes = ", ".join(one.lab for one in found)
         raise NotAllowedError(f"{len(found)} labs know a patient {patient!r}, {codes}: name the lab with --lab")
     (report,) = found
-    (model,) = (one for one in reports.model_versions(conn) if one.model_version == report.model_version)
+    model = reports.model_facts(conn, report.model_version)
     slides = reports.slides(conn, lab=report.lab, patient=report.patient)
     return Case(report=report, evidence=_evidence(conn, report), model=model, slides=_slides(conn, slides))
 

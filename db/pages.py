@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,7 +18,6 @@ from sqlalchemy import Connection, Engine, Select, Update, func, select, update
 
 from db.cases import Case, case_of
 from db.page_tables import report_page as page
-from db.patients import names
 from db.records import Finding
 from db.session import transact
 from db.steps import in_seconds
@@ -31,11 +31,12 @@ _SOON_S, _LATEST_S = 60.0, 3600.0
 _NAMED = 5
 _CASE = TypeAdapter(Case)
 _NO_DOCUMENT: dict[str, Any] = {"document": None, "document_wanted": None, "document_rev": None}
-_OPEN = page.c.written < page.c.wanted
+OPEN = page.c.written < page.c.wanted
 """As the index of what is due has it, so that no question goes through all patients."""
-_DUE = (_OPEN, page.c.tries < MOST_TRIES, page.c.next_at <= func.now())
-_SHOWN = (verdict.c.patient_id == patient.c.id) & (verdict.c.model_version_id == patient.c.shown_model_id)
-_GIVEN_UP = (page.c.tries >= MOST_TRIES, page.c.error_code.is_not(None))
+_DUE = (OPEN, page.c.tries < MOST_TRIES, page.c.next_at <= func.now())
+SHOWN = (verdict.c.patient_id == patient.c.id) & (verdict.c.model_version_id == patient.c.shown_model_id)
+"""The verdict that reports show of a patient."""
+GIVEN_UP = (page.c.tries >= MOST_TRIES, page.c.error_code.is_not(None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def document_of(case: Case) -> dict[str, Any]:
 
 def give_up_lost(conn: Connection) -> list[int]:
     """Give up the reports whose last try ended without a word; return their patients."""
-    spent = (_OPEN, page.c.tries >= MOST_TRIES, page.c.next_at <= func.now())
+    spent = (OPEN, page.c.tries >= MOST_TRIES, page.c.next_at <= func.now())
     lost = _at_rest(conn, select(page.c.patient_id).where(*spent, page.c.error_code.is_(None)))
     conn.execute(update(page).where(page.c.patient_id.in_(lost)).values(error_code=LOST, **_NO_DOCUMENT))
     return lost
@@ -91,13 +92,13 @@ def due(conn: Connection, limit: int) -> list[int]:
 
 def handed_out(conn: Connection) -> Mapping[int, bool]:
     """Return the patients whose report a worker has or is to write, and whether one could claim it now."""
-    rows = conn.execute(select(page.c.patient_id, *_DUE).where(_OPEN, page.c.document.is_not(None)))
+    rows = conn.execute(select(page.c.patient_id, *_DUE).where(OPEN, page.c.document.is_not(None)))
     return {row[0]: all(row[1:]) for row in rows}
 
 
 def take_back(conn: Connection) -> list[int]:
     """Take back the cases that no worker is at and that the verdict has left behind; return their patients."""
-    unclaimed = select(page.c.patient_id).join_from(page, patient).join(verdict, _SHOWN)
+    unclaimed = select(page.c.patient_id).join_from(page, patient).join(verdict, SHOWN)
     stale = unclaimed.where(*_DUE, page.c.document.is_not(None), page.c.document_rev != verdict.c.rev)
     taken = _at_rest(conn, stale)
     conn.execute(update(page).where(page.c.patient_id.in_(taken)).values(_NO_DOCUMENT))
@@ -150,12 +151,14 @@ def claim(engine: Engine, patient_id: int, *, lease_s: float) -> PageClaim | Non
     )
 
 
-def written(engine: Engine, held: PageClaim, key: str) -> bool:
+def written(engine: Engine, held: PageClaim, key: str, *, put: bool = True) -> bool:
     """Note that the report lies under the key; False: another writer came between, so that it is due once more.
 
+    put: whether it was put there now; else what lay there was as it would be, and keeps its time.
     Raises UnavailableError.
     """
-    done = {"key": key, "rev": held.rev, "written": held.wanted, "written_at": func.now(), "tries": 0}
+    at = func.now() if put else page.c.written_at
+    done = {"key": key, "rev": held.rev, "written": held.wanted, "written_at": at, "tries": 0}
     again = {"wanted": page.c.wanted + 1, "rev": None}
 
     def work(conn: Connection) -> bool:
@@ -190,20 +193,17 @@ def release(engine: Engine, held: PageClaim) -> None:
     transact(engine, lambda conn: conn.execute(back))
 
 
-def try_again(conn: Connection) -> list[tuple[str, str]]:
-    """Give reports that were given up all their tries back; return lab and pseudonym of the patients."""
-    fresh = {"tries": 0, "error_code": None, "next_at": func.now()}
-    in_order = select(page.c.patient_id).where(_OPEN, *_GIVEN_UP).order_by(page.c.patient_id)  # as patients are judged
-    lost = conn.execute(in_order.with_for_update()).scalars().all()
-    conn.execute(update(page).where(page.c.patient_id.in_(lost)).values(fresh))
-    return names(conn, lost)
-
-
 def counts(conn: Connection) -> PageCounts:
     """Return how many reports there are to write, and how many were given up."""
-    both = select(func.count().label("all"), func.count().filter(*_GIVEN_UP).label("lost"))
-    row = conn.execute(both.select_from(page).where(_OPEN)).one()
+    both = select(func.count().label("all"), func.count().filter(*GIVEN_UP).label("lost"))
+    row = conn.execute(both.select_from(page).where(OPEN)).one()
     return PageCounts(due=row.all - row.lost, given_up=row.lost)
+
+
+def put_within(conn: Connection, span: timedelta) -> int:
+    """Return how many patients' reports were put into the bucket in the time before now: those that stayed are not."""
+    lately = select(func.count()).select_from(page).where(page.c.written_at > func.now() - span)
+    return conn.execute(lately).scalar_one()
 
 
 def _at_rest(conn: Connection, wanted: Select[Any]) -> list[int]:
@@ -224,7 +224,7 @@ def _mine(held: PageClaim) -> Update:
 
 def _shown(patient_id: int) -> Select[Any]:
     """Return the question after the verdict that reports show of the patient, and how the patient is called."""
-    shown = patient.join(lab).join(verdict, _SHOWN)
+    shown = patient.join(lab).join(verdict, SHOWN)
     return (
         select(verdict.c.rev, verdict.c.finding, lab.c.code, patient.c.pseudonym)
         .select_from(shown)

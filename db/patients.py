@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.counts import Decide, Tally, Verdict
@@ -95,10 +95,14 @@ def _judge(conn: Connection, patient_id: int, model_id: int, rev: int, decide: D
     key = {"patient_id": patient_id, "model_version_id": model_id}
     row = key | {"rev": rev, "inputs_digest": digest(now)} | values_of(now, found)
     statement = insert(verdict).values(row)
-    changed = {name: statement.excluded[name] for name in row if name not in key} | {"reported_at": func.now()}
+    changed = {name: statement.excluded[name] for name in row if name not in key}
+    same = and_(*(verdict.c[name].is_not_distinct_from(new) for name, new in changed.items() if name != "rev"))
+    since = case((same, verdict.c.reported_at), else_=func.now())
     conn.execute(
         statement.on_conflict_do_update(
-            constraint=verdict.primary_key, set_=changed, where=verdict.c.rev < statement.excluded.rev
+            constraint=verdict.primary_key,
+            set_={**changed, "reported_at": since},
+            where=verdict.c.rev < statement.excluded.rev,
         )
     )
     conn.execute(insert(verdict_history).values(row))

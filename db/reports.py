@@ -128,6 +128,19 @@ class ModelVersionReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What a model version is: nothing of how far it has come, which takes the longer the larger the archive is."""
+
+    model_version: str
+    created: date | None
+    weights_sha256: str
+    arch: str | None
+    classes: list[str]
+    limits: str | None
+    terms: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Overview:
     """How much is to be done: runs per state, and since when the oldest waiting one waits."""
 
@@ -186,6 +199,12 @@ def runs(
 def model_versions(conn: Connection) -> list[ModelVersionReport]:
     """Return the registered model versions, in the order in which they were registered."""
     return read_view(conn, ModelVersionReport, "model_versions", {}, ("registered_at", "model_version"))
+
+
+def model_facts(conn: Connection, name: str) -> ModelFacts:
+    """Return what a registered model version is."""
+    (found,) = read_view(conn, ModelFacts, "model_versions", {"model_version": name}, ("model_version",))
+    return found
 
 
 def overview(conn: Connection) -> Overview:

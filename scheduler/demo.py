@@ -42,6 +42,7 @@ class Comparison:
     cells: int
     drawn: int  # of the classes that count
     shares: Mapping[str, float]  # drawn shares of the counted cells
+    found: Mapping[str, float | None]  # the same as they were found
 
     @property
     def agrees(self) -> bool:
@@ -105,6 +106,7 @@ def _compared(report: PatientReport, slides: Sequence[DrawnSlide]) -> Comparison
         cells=report.cells,
         drawn=drawn,
         shares={name: totals[name] / drawn for name in report.shares},
+        found={name: share.value for name, share in report.shares.items()},
     )
 
 

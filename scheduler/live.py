@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import redis
 from sqlalchemy import Engine
@@ -29,6 +29,7 @@ _MOST_RESTARTS = 4
 _STEADY_AFTER_S = 1.5
 """A part that cannot work has ended by then."""
 _POLL_S = 0.1
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class Load:
     bucket: str
     reports_due: int  # patients' reports that are to be written into the bucket
     reports_given_up: int
+    reports_put: int  # into the bucket, new or changed, within the last 24 h
 
 
 @contextmanager
@@ -140,6 +142,7 @@ def look(stack: Stack) -> Load | None:
     try:
         with _engine(stack.database_url) as engine, transaction(engine) as conn:
             overview, live, written = reports.overview(conn), workers.live(conn), pages.counts(conn)
+            put = pages.put_within(conn, _DAY)
         messages = _messages(stack)
     except (UnavailableError, redis.RedisError):
         return None
@@ -155,6 +158,7 @@ def look(stack: Stack) -> Load | None:
         bucket=stack.bucket,
         reports_due=written.due,
         reports_given_up=written.given_up,
+        reports_put=put,
     )
 
 

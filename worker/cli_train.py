@@ -18,6 +18,7 @@ from worker.nets.card_files import NAME, Files
 from worker.nets.cards import NO_STAIN_NORM, STAIN_NORMS
 from worker.nets.segmenter_cards import CLASSICAL
 from worker.outputs.panel import NOTICE
+from worker.progress import bars_or_lines
 
 if TYPE_CHECKING:
     from worker.training.classification.begin import Begin
@@ -151,8 +152,8 @@ def classifier(
         note=note,
     )
     console = Console(stderr=True)
-    with console.status("training"):
-        files = train_classifier(training, console.print)
+    with bars_or_lines(console) as tell:
+        files = train_classifier(training, console.print, tell)
     _say_written(files)
 
 

@@ -38,4 +38,5 @@ COMMENT ON COLUMN report.patients.rule IS 'Name of the dated rule set that the f
 COMMENT ON COLUMN report.patients.shares IS
   'Per class: value, ci_low and ci_high (exact 95 % interval), threshold, p_above (probability to reach it)';
 COMMENT ON COLUMN report.patients.evidence IS 'Further facts behind the finding';
-COMMENT ON COLUMN report.patients.reported_at IS 'When the verdict was last computed';
+COMMENT ON COLUMN report.patients.reported_at IS
+  'Since when the verdict is as it is: computed anew with the same result, it keeps its time';

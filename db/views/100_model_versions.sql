@@ -1,4 +1,5 @@
--- One row per model version: what its card says, and how far it has come with the slides that are current now.
+-- One row per model version: what its card says, and how far it has come with the slides that are current now. That is joined
+-- so that who asks for none of it does not wait for the whole archive to be counted.
 CREATE VIEW report.model_versions AS
 SELECT model_version.name AS model_version,
        (model_version.card ->> 'created')::date AS created,
@@ -20,13 +21,13 @@ SELECT model_version.name AS model_version,
        (SELECT count(*) FROM public.patient WHERE patient.shown_model_id = model_version.id) AS patients_shown
   FROM public.model_version
   LEFT JOIN public.active_model ON active_model.model_version_id = model_version.id
- CROSS JOIN LATERAL (
+  LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE run.state = 'done') AS slides_read,
            count(*) FILTER (WHERE run.state = 'quarantined') AS slides_quarantined,
            count(*) FILTER (WHERE run.state IN ('pending', 'running', 'retry_wait')) AS slides_queued
       FROM public.run JOIN public.slide ON slide.id = run.slide_id
      WHERE run.model_version_id = model_version.id AND slide.state = 'current'
-  ) AS reach;
+  ) AS reach ON true;
 
 COMMENT ON VIEW report.model_versions IS
   'Model versions with their cards. Research use only, not for diagnostic procedures.';

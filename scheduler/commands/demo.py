@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from db import reports
@@ -99,18 +100,7 @@ def _show(
 ) -> None:
     show_patients(found)
     screen.say()
-    made = screen.table(
-        "as drawn", "finding", "cells", "counted", "lymphoblasts", "plasma cells", right=("cells", "counted"),
-    )  # fmt: skip
-    for one in compared:
-        made.add_row(
-            one.patient,
-            Text(finding_words(one.expected), style="green" if one.agrees else "bold red"),
-            f"{one.drawn:,}",
-            f"{one.cells:,} ({one.excess:+.1%})",
-            *(f"{100 * one.shares[name]:.1f}" for name in ("lymphoblast", "plasma_cell")),
-        )
-    screen.say(made)
+    screen.say(_beside_the_truth(compared))
     screen.say()
     agreed = sum(one.agrees for one in compared)
     screen.say(f"{agreed} of {len(compared)} findings are what was drawn. Reports, for a browser:")
@@ -127,6 +117,25 @@ def _show(
         screen.say(Text(f"  {_program()} {command}"))
     screen.say(Text(f"  slides as drawn, each with its truth: {home / 'drawn'}"))
     screen.close()
+
+
+def _beside_the_truth(compared: Sequence[Comparison]) -> Table:
+    """Return what was drawn beside what was found, each number under the word for which of the two it is."""
+    numbers = ("cells\ndrawn", "cells\nfound", "lymphoblasts, %\ndrawn / found", "plasma cells, %\ndrawn / found")
+    made = screen.table("patient", "finding\nas drawn", *numbers, right=numbers)
+    for one in compared:
+        made.add_row(
+            one.patient,
+            Text(finding_words(one.expected), style="green" if one.agrees else "bold red"),
+            f"{one.drawn:,}",
+            f"{one.cells:,} ({one.excess:+.1%})",
+            *(f"{_percent(one.shares[name])} / {_percent(one.found[name])}" for name in ("lymphoblast", "plasma_cell")),
+        )
+    return made
+
+
+def _percent(share: float | None) -> str:
+    return screen.NONE if share is None else f"{100 * share:.1f}"
 
 
 def _program() -> str:

@@ -121,7 +121,7 @@ def load_in_words(load: Load, *, reports: bool) -> dict[str, str]:
 
     reports: whether any is written into the bucket; what is due while none is waits for nobody.
     """
-    written = f"{load.reports_due} to be written, {load.reports_given_up} given up"
+    written = f"{load.reports_due} to be written, {load.reports_given_up} given up, {load.reports_put} put within 24 h"
     waiting = f"{load.waiting} waiting, {load.reading} being read, {load.done} done, {load.quarantined} quarantined"
     return {
         "slides": waiting,

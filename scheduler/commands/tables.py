@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from db import cell_reports, reports
+from db import absence, cell_reports, reports
+from db.errors import NotFoundError
 from db.records import CellClass, RunState
 from db.session import transaction
 from scheduler.commands import screen
@@ -134,13 +135,18 @@ def cells(
     offset: Offset = 0,
     as_json: Json = False,
 ) -> None:
-    """Show a patient's cells with their calls and corrections; --json adds features, probabilities and outlines."""
+    """Show a patient's cells with their calls and corrections; --json adds features, probabilities and outlines.
+
+    Exit 1 where no such patient is known.
+    """
     if cell_class is not None and cell_class not in set(CellClass):
         raise typer.BadParameter(f"give one of {', '.join(CellClass)}", param_hint="--class")
     with engine_of(resolve()) as engine, transaction(engine) as conn:
+        if missing := absence.unknown(conn, lab=lab, patient=patient):
+            raise NotFoundError(missing)
         found = cell_reports.cells(conn, lab=lab, patient=patient, cell_class=cell_class, limit=limit, offset=offset)
         otherwise = f"No cell was called {cell_class}." if cell_class else "No cells of finished slides."
-        nothing = why_empty(conn, found, otherwise, lab=lab, patient=patient, offset=offset)
+        nothing = why_empty(conn, found, otherwise, offset=offset)
     if as_json:
         screen.print_listed(found, nothing)
         return

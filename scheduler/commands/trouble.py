@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 from sqlalchemy import Connection
 
-from db import pages, reports, runs, withdrawal
+from db import pages_again, reports, runs, withdrawal
 from db.errors import NotFoundError
 from db.reports import SlideReport
 from db.session import transaction
@@ -23,6 +23,7 @@ from scheduler.embedded import stack as embedded
 from scheduler.embedded.resolve import Stack, resolve
 from scheduler.live import engine_of
 from worker.errors import BadRequestError
+from worker.storage import RESULTS_PREFIX, open_store
 from worker.verdict import decide
 
 Slide = Annotated[str, typer.Argument(metavar="SLIDE", help="The slide's id, its key, or the end of its key.")]
@@ -40,24 +41,28 @@ def retry(
         str | None, typer.Argument(metavar="[SLIDE]", help="The slide's id, its key, or the end of its key.")
     ] = None,
     written: Annotated[
-        bool, typer.Option("--reports", help="Instead of a slide: write the reports that were given up.")
+        bool,
+        typer.Option("--reports", help="Instead of a slide: write the reports that were given up or are not there."),
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="With --reports: write every report; what stays the same is not put again.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Read a slide again, with all its attempts: quarantined, cancelled, or waiting for its next try."""
-    if (slide is None) != written:
-        raise BadRequestError("name the slide to read again, or give --reports")
+    """Read a slide again, with all its attempts: quarantined, cancelled, or waiting for its next try.
+
+    With --reports, patients' reports are written again instead: those given up, and those deleted from the bucket.
+    """
+    if (slide is None) != written or (everything and not written):
+        raise BadRequestError("name the slide to read again, or give --reports, and --all with it for every report")
     stack = resolve()
-    with engine_of(stack) as engine, transaction(engine) as conn:
-        if slide is None:
-            again = pages.try_again(conn)
-        else:
-            found = one_slide(conn, slide)
-            _requeue(conn, found)
     if slide is None:
-        _say_written(again, as_json=as_json)
-    else:
-        _say_due(stack, [found], as_json=as_json)
+        _say_written(_write_again(stack, everything=everything), as_json=as_json)
+        return
+    with engine_of(stack) as engine, transaction(engine) as conn:
+        found = one_slide(conn, slide)
+        _requeue(conn, found)
+    _say_due(stack, [found], as_json=as_json)
 
 
 @quarantine.command("list")
@@ -140,6 +145,16 @@ def one_slide(conn: Connection, name: str) -> SlideReport:
     return current[0]
 
 
+def _write_again(stack: Stack, *, everything: bool) -> list[tuple[str, str]]:
+    """Make the reports due that were given up or do not lie where they should, or all; return lab and pseudonym."""
+    store = open_store(stack.store_settings)
+    with engine_of(stack) as engine:
+        there = set() if everything else {obj.key for obj in store.list(RESULTS_PREFIX)}
+        with transaction(engine) as conn:
+            gone = [patient_id for patient_id, key in pages_again.keys(conn).items() if key not in there]
+            return sorted({*pages_again.try_again(conn), *pages_again.write_again(conn, gone)})
+
+
 def _say_written(patients: list[tuple[str, str]], *, as_json: bool) -> None:
     if as_json:
         screen.print_json([{"lab": lab, "patient": patient} for lab, patient in patients])
@@ -147,7 +162,7 @@ def _say_written(patients: list[tuple[str, str]], *, as_json: bool) -> None:
     for lab, patient in patients:
         screen.say(Text(f"the report of {lab}/{patient} will be written again"))
     if not patients:
-        screen.say("No report was given up.")
+        screen.say("No report was given up, and none is missing from the bucket.")
     screen.close()
 
 

@@ -36,7 +36,7 @@ def verify(
     patient: Annotated[str | None, typer.Argument(metavar="PATIENT", help="Whose finding: the pseudonym.")] = None,
     *,
     lab: Lab = None,
-    sample: Annotated[int, typer.Option(min=0, help="Batches of each slide to read again.")] = 2,
+    sample: Annotated[int, typer.Option(min=1, help="Batches of each slide to read again.")] = 2,
     seed: Annotated[int | None, typer.Option(min=0, help="What they are drawn by; left out: drawn anew.")] = None,
     out: Annotated[_FileOption, typer.Option(metavar="FILE", help="Where to write a signed certificate.")] = None,
     certificate: Annotated[_FileOption, typer.Option(metavar="FILE", help="Check this certificate instead.")] = None,
@@ -92,7 +92,16 @@ def _essentials(body: Mapping[str, Any]) -> dict[str, str]:
     names = ("lab", "patient", "finding", "reason", "rule", "cells", "audit_head", "issued_at")
     slides = {f"slide {one['slide_id']}": str(one["sha256"]) for one in body["slides"]}
     model = {"model": f"{body['model']['name']}  {body['model']['weights_sha256']}"}
-    return {name: str(body[name]) for name in names} | model | slides
+    read = body["verified"]
+    again = {"read again": _read_again(read["batches"], read["batches_of_each_slide"], read["seed"])}
+    return {name: str(body[name]) for name in names} | model | slides | again
+
+
+def _read_again(batches: int, of_each: int, seed: int) -> str:
+    """Return how much of the slides a proof rests on, so that no certificate is taken for more than it is."""
+    if not batches:
+        return "nothing: no batch of any slide was read again"
+    return f"{batches:,} batch{'es' if batches > 1 else ''}, at most {of_each:,} of each slide, drawn by --seed {seed}"
 
 
 def _prove(request: Request, out: Path | None, *, as_json: bool) -> None:
@@ -154,7 +163,8 @@ def _show(proof: Proof, out: Path | None) -> None:
         screen.say(f"and {len(proof.differences) - _MOST_SHOWN:,} more; --json tells all")
     for note in proof.notes:
         screen.say(note)
-    screen.say(f"{proof.batches} batches were read again, drawn by --seed {proof.request.seed}.")
+    asked = proof.request
+    screen.say(f"Read again: {_read_again(proof.batches, asked.sample, asked.seed)}.")
     if proof.differences:
         screen.say(Text("NOT PROVEN: what is stored differs from what is found now.", style="bold red"))
     else:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
+from db.cases import case_of
+from db.session import transaction
 from tests.support.commands import Command
 from tests.support.rows import add_slide, execute, read, scalar
 
@@ -31,7 +34,10 @@ def test_a_slide_is_cancelled_with_a_reason_and_taken_back(command: Command, lab
     assert _states(lab) == "done pending"
 
 
-def test_reports_that_were_given_up_are_written_again(command: Command, lab: Engine) -> None:
+def test_reports_that_were_given_up_are_written_again(
+    command: Command, lab: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARROWLINE_BUCKET", str(tmp_path))
     for name in ("p", "q"):
         read(lab, add_slide(lab, name, patient=name))
     execute(lab, "UPDATE report_page SET tries = 8, error_code = 'store_refused' WHERE patient_id = 1")
@@ -42,7 +48,7 @@ def test_reports_that_were_given_up_are_written_again(command: Command, lab: Eng
 
 
 def test_a_retry_is_of_a_slide_or_of_reports(command: Command) -> None:
-    for arguments in ((), ("1", "--reports")):
+    for arguments in ((), ("1", "--reports"), ("1", "--all"), ("--all",)):
         code, _, err = command("retry", *arguments)
         assert (code, "name the slide" in err) == (2, True)
 
@@ -53,6 +59,10 @@ def test_all_slides_of_a_patient_are_cancelled(command: Command, lab: Engine) ->
     add_slide(lab, "c", patient="other")
     assert command("cancel", "--patient", "patient", "--reason", "withdrew consent")[0] == 0
     assert _states(lab) == "cancelled cancelled pending"
+    with transaction(lab) as conn:
+        first, second = (case_of(conn, name) for name in ("patient", "other"))
+    assert [one.reason for one in first.withdrawn] == ["withdrew consent"] * 2
+    assert (first.all_withdrawn, second.all_withdrawn) == (True, False)
 
 
 def test_a_patient_of_two_labs_needs_the_lab(command: Command, lab: Engine) -> None:

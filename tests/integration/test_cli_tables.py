@@ -30,8 +30,6 @@ UNSEEN: Sequence[tuple[Callable[..., None], Sequence[str], str]] = (
     (tables.slides, ["--state", "quarantined"], "No slide is quarantined."),
     (tables.runs, ["--lab", "nolab"], NO_LAB),
     (tables.runs, ["--state", "retry_wait"], "No run is retry_wait."),
-    (tables.cells, ["--patient", "nobody"], NO_PATIENT),
-    (tables.cells, ["--patient", "patient", "--lab", "nolab"], NO_LAB),
     (tables.cells, ["--patient", "patient", "--class", "basophil"], "No cell was called basophil."),
     (trouble.list_, ["--lab", "nolab"], NO_LAB),
     (trouble.list_, ["--lab", "lab"], "Nothing is in quarantine."),
@@ -77,6 +75,9 @@ def test_what_cannot_be_done_without_it_says_the_same(smear: Engine, tmp_path: P
         (report.report, ["nobody", "--out", folder], "no patient 'nobody'"),
         (report.report, ["patient", "--lab", "nolab", "--out", folder], "no lab nolab: there are elsewhere, lab"),
         (report.report, ["other", "--lab", "lab", "--out", folder], "no patient 'other' of lab lab, but of elsewhere"),
+        (tables.cells, ["--patient", "nobody"], "no patient 'nobody'"),
+        (tables.cells, ["--patient", "nobody", "--json"], "no patient 'nobody'"),
+        (tables.cells, ["--patient", "patient", "--lab", "nolab"], "no lab nolab"),
         (rules.use, ["nolab", DEFAULT_RULE], "no lab nolab: there are elsewhere, lab"),
         (cancel.cancel, ["--patient", "nobody", "--reason", "x"], "no patient 'nobody'"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 from structlog.testing import capture_logs
 
-from db import corrections, pages, runs, workers
+from db import corrections, models, pages, runs, workers
 from db.cases import case_of as real_case_of
 from db.corrections import Said
 from db.errors import NotFoundError
@@ -24,14 +25,16 @@ from scheduler.doorbell import CeleryDoorbell, patient_of, run_of
 from scheduler.listing import reconcile
 from scheduler.status import Desk, tell_labs
 from scheduler.sweep import SweepReport, sweep
+from tests.support.commands import Command
 from tests.support.redis import RedisServer
 from tests.support.rights import acting_as
-from tests.support.rows import add_slide, batch, execute, plan, scalar, taken
+from tests.support.rows import MODEL, add_slide, batch, execute, plan, scalar, taken
 from tests.support.workshops import workshop_on
 from worker import queues
-from worker.errors import ServiceError
+from worker.errors import ServiceError, StoreRefusedError
 from worker.read_run import Bench
 from worker.rules import DEFAULT_RULE
+from worker.storage import RESULTS_PREFIX
 from worker.verdict import decide
 from worker.write_page import Outcome, write_page
 
@@ -39,7 +42,25 @@ SLIDE = b"no pixels in it"
 BLASTS = ["lymphoblast"] * 300 + ["lymphocyte"] * 300
 HEADLINE = "Consistent with acute lymphoblastic leukaemia (ALL)"
 KEY = "SELECT key FROM report_page"
-STANDS = "SELECT page.rev = verdict.rev FROM report_page AS page JOIN verdict USING (patient_id)"
+STANDS = """
+    SELECT page.rev = verdict.rev FROM report_page AS page JOIN verdict USING (patient_id)
+      JOIN patient ON (patient.id, shown_model_id) = (patient_id, model_version_id)
+"""
+_ARCHIVE = """
+    SET LOCAL session_replication_role = replica;
+    INSERT INTO patient (lab_id, pseudonym, rev, shown_model_id)
+      SELECT lab_id, 'p' || n, rev, shown_model_id FROM patient, generate_series(1, 3000) AS n;
+    INSERT INTO verdict SELECT (jsonb_populate_record(one, jsonb_build_object('patient_id', patient.id))).*
+      FROM verdict AS one, patient WHERE patient.id > 1;
+    INSERT INTO slide OVERRIDING SYSTEM VALUE
+      SELECT (jsonb_populate_record(one, jsonb_build_object('id', n, 'patient_id', n, 'key', n))).*
+        FROM slide AS one, generate_series(2, 3000) AS n;
+    INSERT INTO run OVERRIDING SYSTEM VALUE
+      SELECT (jsonb_populate_record(one, jsonb_build_object('id', n, 'slide_id', n))).*
+        FROM run AS one, generate_series(2, 3000) AS n;
+    ANALYZE;
+"""
+"""Three thousand further patients as the first one is."""
 
 
 @pytest.fixture
@@ -140,6 +161,57 @@ def test_a_correction_changes_the_report_under_the_same_key(bench: Bench, bell: 
     assert write_page(1, bench) is Outcome.WRITTEN
     assert (scalar(bench.engine, KEY), scalar(bench.engine, STANDS)) == (key, True)
     assert HEADLINE not in page_of(bench)
+
+
+def test_an_activation_puts_no_report_again_that_is_as_it_would_be(bench: Bench, bell: CeleryDoorbell) -> None:
+    read(bench.engine)
+    execute(bench.engine, "UPDATE verdict SET reported_at = reported_at - interval '1 day'")
+    swept(bench.engine, bell)
+    assert write_page(1, bench) is Outcome.WRITTEN
+    key, at = scalar(bench.engine, KEY), "SELECT written_at FROM report_page"
+    execute(bench.engine, "UPDATE report_page SET written_at = written_at - interval '2 days'")
+    lies, noted = bench.store.head(key), scalar(bench.engine, at)
+    with transaction(bench.engine) as conn:
+        models.register_model(conn, replace(MODEL, name="m2", weights_sha256="c" * 64))
+        models.activate(conn, "m2", decide)
+    assert swept(bench.engine, bell).pages == 1
+    assert write_page(1, bench) is Outcome.UNCHANGED
+    assert (bench.store.head(key), scalar(bench.engine, at)) == (lies, noted)
+    assert scalar(bench.engine, STANDS)  # statuses go on naming it
+    with transaction(bench.engine) as conn:
+        assert pages.put_within(conn, timedelta(days=1)) == 0
+
+
+@pytest.mark.parametrize("altered", [True, False])
+def test_a_report_that_was_altered_or_taken_away_is_put_again(
+    bench: Bench, bell: CeleryDoorbell, *, altered: bool
+) -> None:
+    read(bench.engine)
+    swept(bench.engine, bell)
+    write_page(1, bench)
+    key, page = scalar(bench.engine, KEY), page_of(bench)
+    if altered:
+        bench.store.put_bytes(key, page.replace("leukaemia", "LEUKAEMIA").encode())
+    else:
+        bench.store.delete(key)
+    execute(bench.engine, "UPDATE report_page SET wanted = wanted + 1")
+    swept(bench.engine, bell)
+    assert write_page(1, bench) is Outcome.WRITTEN
+    assert page_of(bench) == page
+
+
+def test_a_worker_that_may_not_list_puts_what_it_is_refused_to_look_at(
+    bench: Bench, bell: CeleryDoorbell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(bench.engine)
+    swept(bench.engine, bell)
+
+    def refused(key: str, version_id: str = "") -> None:  # noqa: ARG001 - the store's interface
+        raise StoreRefusedError("403")  # what S3 says of an absent key to who may not list
+
+    monkeypatch.setattr(bench.store, "head", refused)
+    assert write_page(1, bench) is Outcome.WRITTEN
+    assert HEADLINE in page_of(bench)
 
 
 def test_no_report_is_due_of_a_verdict_that_may_not_be_told(bench: Bench, bell: CeleryDoorbell) -> None:
@@ -250,6 +322,17 @@ def test_no_question_of_a_sweep_goes_through_all_patients(bench: Bench) -> None:
         assert conn.exec_driver_sql(read_whole).scalar_one() == 0
 
 
+def test_to_hand_out_a_report_reads_no_more_of_a_larger_archive(bench: Bench) -> None:
+    read(bench.engine)
+    execute(bench.engine, _ARCHIVE)
+    rows = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
+    with transaction(bench.engine) as conn:
+        before = conn.exec_driver_sql(rows).scalar_one()
+        assert pages.hand_out(conn, 1)
+        assert conn.exec_driver_sql(rows).scalar_one() - before < 100
+    assert write_page(1, bench) is Outcome.WRITTEN
+
+
 def test_nothing_is_handed_out_where_reports_are_off(bench: Bench, bell: CeleryDoorbell) -> None:
     read(bench.engine)
     assert sweep(bench.engine, bell, decide) == SweepReport()
@@ -261,7 +344,8 @@ def test_who_was_overtaken_has_the_report_written_once_more(bench: Bench, bell: 
     late = held(bench.engine, bell, lease_s=0)
     assert write_page(1, bench) is Outcome.WRITTEN
     assert scalar(bench.engine, STANDS)
-    assert not pages.written(bench.engine, late, "elsewhere")
+    bench.store.put_bytes(scalar(bench.engine, KEY), b"of an older verdict")
+    assert not pages.written(bench.engine, late, scalar(bench.engine, KEY))
     assert scalar(bench.engine, f"{STANDS}") is None  # nobody knows what lies there now
     assert swept(bench.engine, bell).pages == 1
     assert write_page(1, bench) is Outcome.WRITTEN
@@ -304,6 +388,40 @@ def test_a_report_that_fails_is_tried_ever_more_seldom_and_given_up(
     read(bench.engine, "b")  # a new verdict is a new report
     swept(bench.engine, bell)
     assert write_page(1, bench) is Outcome.WRITTEN
+
+
+def test_a_report_that_was_deleted_is_written_again_when_asked(
+    bench: Bench,
+    bell: CeleryDoorbell,
+    tmp_path: Path,
+    on_database: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for number, name in enumerate(("p", "q", "open"), start=1):
+        read(bench.engine, patient=name, classes=["lymphocyte"])
+        swept(bench.engine, bell)
+        assert write_page(number, bench) is Outcome.WRITTEN
+    add_slide(bench.engine, "late", patient="open")  # of this finding none may be told
+
+    def again(*options: str) -> list[str]:
+        capsys.readouterr()  # what workers have logged
+        code, out, err = on_database("retry", "--reports", *options, "--json")
+        assert code == 0, err
+        return [one["patient"] for one in json.loads(out)]
+
+    monkeypatch.setenv("MARROWLINE_BUCKET", str(tmp_path / "bucket"))
+    assert again() == []
+    for found in list(bench.store.list(RESULTS_PREFIX)):
+        bench.store.delete(found.key)
+    assert again() == ["p", "q"]
+    assert again() == []  # they are due by now
+    for number in (1, 2):
+        swept(bench.engine, bell)
+        assert write_page(number, bench) is Outcome.WRITTEN
+    assert again("--all") == ["p", "q"]
+    swept(bench.engine, bell)
+    assert write_page(1, bench) is Outcome.UNCHANGED
 
 
 def test_a_report_that_kills_its_workers_is_given_up_with_a_code(bench: Bench, bell: CeleryDoorbell) -> None:

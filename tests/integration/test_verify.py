@@ -249,11 +249,22 @@ def test_a_certificate_is_written_only_for_what_agrees_and_checked_without_the_l
 
     monkeypatch.setenv("MARROWLINE_DATABASE_URL", "postgresql://nowhere.invalid/none")
     public = ("--public-key", f"{key}.pub")
-    assert command("--certificate", written, *public)[0] == 0
+    code, said = command("--certificate", written, *public)
+    assert (code, "1 batch, at most 1 of each slide, drawn by --seed 5" in " ".join(said.split())) == (0, True)
     assert "--public-key" in command("--certificate", written)[1]
     written.write_text(written.read_text().replace('"patient": "patient"', '"patient": "another"'))
     code, said = command("--certificate", written, *public)
     assert (code, "changed after it was signed" in said) == (1, True)
+
+
+def test_what_reads_nothing_again_is_refused_or_says_so(site: Site, command: Verify, tmp_path: Path) -> None:
+    command("--make-key", tmp_path / "key")
+    code, said = command("patient", "--sample", 0, "--out", tmp_path / "certificate.json")
+    assert (code, "--sample" in said, (tmp_path / "certificate.json").exists()) == (2, True, False)
+    with transaction(site.shop.engine) as conn:
+        runs.register(conn, stored("lab/other/b.tif"), SlideFacts(lab="lab", patient="other"), DEFAULTS, decide)
+    code, said = command("other")
+    assert (code, "Read again: nothing: no batch of any slide was read again." in said) == (0, True)
 
 
 def test_what_differs_is_printed_fails_and_gets_no_certificate(site: Site, command: Verify, tmp_path: Path) -> None:

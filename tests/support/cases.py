@@ -10,7 +10,7 @@ from typing import Any
 from db.cases import Case, CaseCell, CaseSlide
 from db.counts import SpecimenTally
 from db.records import Area, CellClass, Specimen, StoredObject
-from db.reports import ModelVersionReport, PatientReport
+from db.reports import ModelFacts, PatientReport
 from tests.support.tallies import tally_of
 from worker.verdict import decide
 
@@ -19,22 +19,14 @@ CLASSES = ("lymphoblast", "plasma_cell", "lymphocyte", "neutrophil", "erythrobla
 ALL_LIKE: Mapping[str, int] = {"lymphoblast": 384, "lymphocyte": 40, "neutrophil": 200, "erythroblast": 59, "smudge": 9}
 MM_LIKE: Mapping[str, int] = {"plasma_cell": 197, "lymphocyte": 60, "neutrophil": 320, "erythroblast": 81}
 NORMAL: Mapping[str, int] = {"lymphoblast": 6, "plasma_cell": 10, "neutrophil": 500, "erythroblast": 130}
-MODEL = ModelVersionReport(
+MODEL = ModelFacts(
     model_version="m1",
     created=date(2026, 11, 1),
-    registered_at=AT,
-    active=True,
-    activated_at=AT,
     weights_sha256="a" * 64,
     arch="hybrid",
     classes=list(CLASSES),
-    figures=None,
     limits="It has seen little.",
     terms="Non-commercial.",
-    slides_read=2,
-    slides_quarantined=0,
-    slides_queued=0,
-    patients_shown=1,
 )
 
 

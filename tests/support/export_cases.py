@@ -9,16 +9,15 @@ from typing import Any
 
 from db.cases import Case, CaseCell, CaseSlide
 from db.records import Area, StoredObject
-from db.reports import ModelVersionReport, PatientReport
+from db.reports import ModelFacts, PatientReport
 
 CLASSES = ("lymphoblast", "plasma_cell", "lymphocyte", "smudge")
 FEATURES = ("nucleus_area_um2", "solidity", "texture_energy")
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
-MODEL = ModelVersionReport(
-    model_version="m1", created=date(2026, 11, 1), registered_at=NOW, active=True, activated_at=NOW,
-    weights_sha256="a" * 64, arch="hybrid", classes=list(CLASSES), figures=None, limits="Not for use on patients.",
-    terms=None, slides_read=1, slides_quarantined=0, slides_queued=0, patients_shown=1,
+MODEL = ModelFacts(
+    model_version="m1", created=date(2026, 11, 1), weights_sha256="a" * 64, arch="hybrid", classes=list(CLASSES),
+    limits="Not for use on patients.", terms=None,
 )  # fmt: skip
 REPORT = PatientReport(
     lab="central", patient="P-1", finding="consistent_with_ALL", reason="lymphoblasts 300 of 683 cells", cells=683,

@@ -9,7 +9,8 @@ import pytest
 
 from db.counts import Share
 from db.reports import PatientReport
-from scheduler.demo import SEED, DrawnSlide, compare, drawn_slides, uploads
+from scheduler.commands import demo
+from scheduler.demo import SEED, Comparison, DrawnSlide, compare, drawn_slides, uploads
 from worker.store_folder import FolderStore
 
 TRUTH = {"lymphoblast": 60, "neutrophil": 40, "platelet": 500}
@@ -45,7 +46,23 @@ def test_counts_are_set_beside_what_was_drawn_of_the_classes_that_count() -> Non
     assert one.drawn == 200
     assert one.excess == pytest.approx(0.03)
     assert one.shares == {"lymphoblast": pytest.approx(0.6)}
+    assert one.found == {"lymphoblast": 0.6}
     assert one.agrees
+
+
+def test_each_share_stands_under_the_word_for_what_it_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    drawn = {"lymphoblast": 0.6, "plasma_cell": 0.01}
+    one = Comparison(
+        patient="ALL-like", finding="consistent_with_ALL", expected="consistent_with_ALL", cells=206, drawn=200,
+        shares=drawn, found={"lymphoblast": 0.587, "plasma_cell": None},
+    )  # fmt: skip
+    demo._show([], [one], tmp_path, {})
+    lines = capsys.readouterr().out.splitlines()
+    row = next(at for at, line in enumerate(lines) if line.startswith("ALL-like"))
+    assert lines[row].split()[4:] == ["200", "206", "(+3.0%)", "60.0", "/", "58.7", "1.0", "/", "-"]
+    for text in ("60.0 / 58.7", "1.0 / -"):
+        end = lines[row].index(text) + len(text)
+        assert lines[row - 1][:end].endswith("drawn / found")
 
 
 def test_a_wrong_finding_is_not_called_right() -> None:

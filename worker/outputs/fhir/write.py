@@ -25,6 +25,7 @@ from worker.outputs.fhir.resources import (
 from worker.outputs.files import patient_stem, whole
 from worker.outputs.panel import NOTICE
 from worker.outputs.stored_cells import named_cells
+from worker.outputs.withdrawal import withdrawal_words
 from worker.workshop import Tell, Workshop
 
 _USE = f"{NOTICE[0].upper()}{NOTICE[1:]}."
@@ -82,7 +83,7 @@ def _report(case: Case, specimens: Iterable[str], observations: Mapping[str, Jso
         issued=instant(case.report.reported_at),
         specimen=[{"reference": at} for at in specimens],
         result=[{"reference": at} for at in observations],
-        conclusion=f"{_words(case.report.finding)}: {case.report.reason}. {_USE} Rule: {case.report.rule}.",
+        conclusion=f"{_words(case.report.finding)}: {_reason(case)}. {_USE} Rule: {case.report.rule}.",
         conclusionCode=[own_code(case.report.finding, _words(case.report.finding))],
     )
 
@@ -106,8 +107,12 @@ def _narrative(case: Case, observations: Iterable[Mapping[str, Any]], named: Map
         for specimen in _specimens(case)
         if specimen_urn(case, specimen) in rows
     )
-    finding = f"<p><b>{escape(_words(case.report.finding))}</b>: {escape(case.report.reason)}</p>"
+    finding = f"<p><b>{escape(_words(case.report.finding))}</b>: {escape(_reason(case))}</p>"
     return f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{escape(_USE)}</p>{finding}{tables}</div>'
+
+
+def _reason(case: Case) -> str:
+    return ". ".join(filter(None, (case.report.reason, withdrawal_words(case))))
 
 
 def _plainly(value: float) -> str:

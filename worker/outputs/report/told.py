@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from db.cases import Case
 from db.records import Finding, Specimen
 from worker.outputs.report import words
 from worker.outputs.report.content import Criterion
 from worker.outputs.report.finding import open_words
+from worker.outputs.withdrawal import withdrawal_words
 
 _TONES: Mapping[Finding, str] = {
     Finding.CONSISTENT_WITH_ALL: "disease",
@@ -37,6 +39,9 @@ _NEXT: Mapping[Finding, str] = {
     Finding.INSUFFICIENT: "Add smears of the same specimen, or scan a larger part of these.",
     Finding.INCOMPLETE: "The finding follows by itself when each slide below has been read or withdrawn.",
 }
+_ALL_WITHDRAWN = "Insufficient: every slide was withdrawn"
+_TAKE_BACK = "Add smears, or have a withdrawal taken back: `marrowline retry SLIDE`."
+_MOST_NAMED = 5
 _STATE_IT = (
     "The rule judges marrow and blood: have the laboratory state which of them was smeared, in the file beside the "
     "slide or as the laboratory's default."
@@ -61,8 +66,13 @@ def told(case: Case, found: Sequence[Criterion]) -> Told:
     finding = Finding(case.report.finding)
     return Told(
         tone=_TONES[finding],
-        headline=_HEADLINES.get(finding) or _nothing_found(found),
-        plain=(*_first_words(case, finding), *(_sentence(one) for one in found), *_not_excluded(finding, found)),
+        headline=_ALL_WITHDRAWN if case.all_withdrawn else _HEADLINES.get(finding) or _nothing_found(found),
+        plain=(
+            *_first_words(case, finding),
+            *(_sentence(one) for one in found),
+            *_not_excluded(finding, found),
+            *_withdrawn(case),
+        ),
         next_step=" ".join(filter(None, [_more_cells(case), _next(case, finding)])),
     )
 
@@ -83,6 +93,15 @@ def _first_words(case: Case, finding: Finding) -> list[str]:
     if finding is Finding.INDETERMINATE:
         return _why_not_decided(case)
     return [f"{words.title(case.report.reason)}."] if finding is Finding.INSUFFICIENT else []
+
+
+def _withdrawn(case: Case) -> list[str]:
+    """Return which slides were withdrawn and why."""
+    if not case.withdrawn:
+        return []
+    named = [f"{PurePosixPath(one.obj.key).name} ({one.reason})" for one in case.withdrawn[:_MOST_NAMED]]
+    more = len(case.withdrawn) - len(named)
+    return [f"{withdrawal_words(case)}: {', '.join(named)}{f', and {more:,} more' if more else ''}."]
 
 
 def _why_not_decided(case: Case) -> list[str]:
@@ -113,6 +132,8 @@ def _nothing_found(found: Sequence[Criterion]) -> str:
 
 
 def _next(case: Case, finding: Finding) -> str:
+    if case.all_withdrawn:
+        return _TAKE_BACK
     unstated = any(one["specimen"] == Specimen.UNKNOWN for one in case.evidence.get("specimens", ()))
     return _STATE_IT if unstated and finding is Finding.INDETERMINATE else _NEXT[finding]
 

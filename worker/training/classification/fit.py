@@ -32,8 +32,9 @@ from worker.training.classification.figures import figures_of
 from worker.training.classification.outlying import fit_outliers
 from worker.training.classification.parts import checked_split
 from worker.training.classification.provenance import limits_of, terms_of
-from worker.training.classification.recipe import Recipe
+from worker.training.classification.recipe import Recipe, bounded
 from worker.training.classification.settings import check_settings
+from worker.workshop import Tell
 
 _VAL_PER_LABEL = 40
 
@@ -54,8 +55,10 @@ class Training:
     note: str = ""  # said on the card after the limits
 
 
-def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
+def train_classifier(training: Training, say: loop.Say, tell: Tell = loop.untold) -> Files[Card]:
     """Train, or go on where a training in the work folder stopped; write the weights with both cards beside them.
+
+    `say` takes what was done, `tell` how far an epoch is.
 
     Raises:
         BadRequestError: when the data holds no known set, the work folder a training of something else, or the
@@ -64,17 +67,19 @@ def train_classifier(training: Training, say: loop.Say) -> Files[Card]:
     """
     # What was asked for is checked before the sets are read, which takes minutes.
     device, initial = chosen_device(training.device), state_of(training.begin, training.recipe)
-    recipe = training.recipe
     training.work.mkdir(parents=True, exist_ok=True)
     check_settings(training.work, _settings(training, initial))
     crops = cut(_wanted(training), training.work / "crops.npz", device=training.device, say=say)
-    parts = checked_split(crops, recipe.seed)
+    parts = checked_split(crops, training.recipe.seed)
+    recipe = bounded(training.recipe, len(parts["train"]))
     say(", ".join(f"{name}: {len(part)} crops" for name, part in parts.items()))
+    if recipe != training.recipe:
+        say(f"few crops: an epoch draws {recipe.draws} of them instead of {training.recipe.draws}")
     val = capped(parts["val"], _VAL_PER_LABEL, recipe.seed)
     place = loop.Place(folder=training.work / "state", device=str(device), initial=initial)
-    net = loop.fit(parts["train"], val, recipe, place, say=say)
+    net = loop.fit(parts["train"], val, recipe, place, say=say, tell=tell)
     say("calibrating and judging")
-    return write(net, training, parts)
+    return write(net, replace(training, recipe=recipe), parts)
 
 
 def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> Files[Card]:

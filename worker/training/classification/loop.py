@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,15 @@ from worker.training.classification.data import CropSet
 from worker.training.classification.evaluate import balanced_accuracy, probabilities
 from worker.training.classification.recipe import Recipe
 from worker.training.classification.state import State, begun, best, keep, keep_best, restore
+from worker.workshop import Tell
 
 Say = Callable[[str], None]
+Batches = Callable[[int], Iterator[sampling.TrainingBatch]]
+"""Makes the batches of an epoch by its number."""
+
+
+def untold(_what: str, _done: int, _total: int) -> None:
+    """Take progress that nobody asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +52,11 @@ def fit(
     *,
     augment: sampling.Augment = augmented,
     say: Say = print,
+    tell: Tell = untold,
 ) -> Classifier:
     """Return the averaged network of the best epoch by balanced accuracy on `val`, on the CPU; keep state in its place.
 
-    `augment` makes the variants of a crop.
+    `augment` makes the variants of a crop; `tell` takes how many crops of an epoch were learnt.
     Raises BadRequestError when the weights do not fit, or when the folder holds a training with another recipe.
     """
     folder, classes = place.folder, train.allowed.shape[1]
@@ -55,8 +64,9 @@ def fit(
     state = begun(recipe, classes, torch.device(place.device), place.initial)
     if restore(state, recipe, folder):
         say(f"going on after epoch {state.epoch}")
+    batches = partial(_batches, train, recipe, augment, tell)
     while state.epoch < recipe.epochs and not _is_stale(state.history, recipe.patience):
-        _epoch(state, (train, val), recipe, folder, augment)
+        _epoch(state, batches, val, recipe, folder)
         done = state.history[-1]
         left = (recipe.epochs - state.epoch) * done["seconds"] / 60
         say(
@@ -79,13 +89,22 @@ def partial_loss(logits: Tensor, allowed: Tensor, smoothing: float) -> Tensor:
     return -torch.where(allowed.any(dim=1), smoothed, evenly).mean()
 
 
-def _epoch(
-    state: State, parts: tuple[CropSet, CropSet], recipe: Recipe, folder: Path, augment: sampling.Augment
-) -> None:
-    """Train one epoch, judge the average of the weights on the second part, keep both."""
-    train, val = parts
+def _batches(
+    train: CropSet, recipe: Recipe, augment: sampling.Augment, tell: Tell, epoch: int
+) -> Iterator[sampling.TrainingBatch]:
+    """Yield the batches of an epoch, and tell how far it is whenever one was learnt."""
+    rng = np.random.default_rng([recipe.seed, epoch])
+    early = epoch < round(recipe.early_share * recipe.epochs)
+    made = sampling.epoch(train, recipe, recipe.early_px if early else recipe.input_px, rng, augment)
+    for number, batch in enumerate(made, start=1):
+        yield batch
+        tell("crops of the epoch", min(number * recipe.batch, recipe.draws), recipe.draws)
+
+
+def _epoch(state: State, batches: Batches, val: CropSet, recipe: Recipe, folder: Path) -> None:
+    """Train one epoch, judge the average of the weights on `val`, keep both."""
     started = time.monotonic()
-    loss = _train_epoch(state, train, recipe, augment)
+    loss = _train_epoch(state, batches, recipe)
     found = probabilities(state.mean_net.module, val, recipe)
     score = balanced_accuracy(found, val)
     best_before = max((h["score"] for h in state.history), default=0.0)
@@ -96,16 +115,13 @@ def _epoch(
     keep(state, recipe, folder)
 
 
-def _train_epoch(state: State, train: CropSet, recipe: Recipe, augment: sampling.Augment) -> float:
-    rng = np.random.default_rng([recipe.seed, state.epoch])
+def _train_epoch(state: State, batches: Batches, recipe: Recipe) -> float:
     torch.manual_seed(recipe.seed + state.epoch)
     state.net.train()
     device = next(state.net.parameters()).device
-    early = state.epoch < round(recipe.early_share * recipe.epochs)
-    batches = sampling.epoch(train, recipe, recipe.early_px if early else recipe.input_px, rng, augment)
     steps = math.ceil(recipe.draws / recipe.batch)
     losses = []
-    for step, (pixels, allowed) in enumerate(batches):
+    for step, (pixels, allowed) in enumerate(batches(state.epoch)):
         for group in state.adam.param_groups:
             group["lr"] = _learning_rate(recipe, state.epoch + step / steps)
         crops = torch.from_numpy(pixels).to(device).contiguous(memory_format=torch.channels_last)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from worker.nets.cards import Colour, Denoise
 from worker.nets.hybrid import FULL
 from worker.training.classification.data import CROP_PX, MEAN, STD, STORED_PX
+
+MOST_DRAWS_OF_A_CROP = 24
+"""In an epoch, on average: as often as `evaluate` draws each, so that few crops are not gone through hundredfold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,3 +53,8 @@ class Recipe:
             raise ValueError("early_share lies between 0 and 1, smoothing and average below 1")
         if self.seed < 0:
             raise ValueError("seed is not negative")
+
+
+def bounded(recipe: Recipe, crops: int) -> Recipe:
+    """Return the recipe for a set of so many crops: an epoch of a small one draws each at most so often on average."""
+    return replace(recipe, draws=min(recipe.draws, MOST_DRAWS_OF_A_CROP * max(crops, 1)))

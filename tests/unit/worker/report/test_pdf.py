@@ -15,6 +15,7 @@ from tests.support.report_pages import report_page
 from tests.unit.worker.report.test_content import MORE, stop
 from worker.errors import BadRequestError
 from worker.outputs.report import pdf
+from worker.outputs.report.content import FuzzyInput
 from worker.outputs.report.html import rendered
 from worker.outputs.report.pdf import typeset
 
@@ -118,3 +119,15 @@ def test_what_cannot_be_set_even_so_is_told_with_what_serves_instead(monkeypatch
     page = report_page(case(patient="患者"))
     with pytest.raises(BadRequestError, match=r"患.*--format html"):
         typeset(page, at=AT)
+
+
+def test_no_line_ends_between_a_word_and_how_far_it_holds() -> None:
+    page = report_page(FULL)
+    measured = FuzzyInput(
+        name="Lymphoblasts: lower end of that share's plain 95 % interval", value="22.1\u202f%",
+        holds="high 0.86, moderate 0.14", limits="low up to 10\u202f%, high from 30\u202f%",
+    )  # fmt: skip
+    page = replace(page, fuzzy=(replace(page.fuzzy[0], inputs=(measured,)),))
+    pages = PdfReader(BytesIO(typeset(page, at=AT))).pages
+    lines = [line.replace("\u00a0", " ") for one in pages for line in one.extract_text().splitlines()]
+    assert any("high 0.86, moderate 0.14" in line for line in lines)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from db.cases import Case
 from db.records import Specimen
-from tests.support.cases import ALL_LIKE, MM_LIKE, NORMAL, case
+from tests.support.cases import ALL_LIKE, AT, MM_LIKE, NORMAL, case, slide
 from tests.support.report_pages import page_without_pictures as content
+from tests.unit.worker.report.test_pdf import squeezed, words_of
+from worker.outputs.fhir.write import bundle_of
+from worker.outputs.report.html import rendered
+from worker.outputs.report.page import content_of
+from worker.outputs.report.pdf import typeset
 
 
 @pytest.mark.parametrize(
@@ -36,6 +43,36 @@ def test_a_slide_that_could_not_be_read_is_named_with_its_remedy() -> None:
     assert "so far say: consistent with ALL" in page.plain[0]
     (waiting,) = page.open_slides
     assert (waiting.name, waiting.reason, waiting.remedy) == ("3.svs", "its tiles <are torn>", "Scan it again.")
+
+
+def withdrawn(of: Case, *, left: bool) -> Case:
+    """Return the case with two more slides, withdrawn; with `left` false nothing else is left of it."""
+    gone = [replace(slide(no), state="cancelled", error_code="withdrawn", reason="wrong <patient>") for no in (8, 9)]
+    if left:
+        return replace(of, slides=(*of.slides, *gone))
+    none = replace(
+        of.report, slides_done=0, cells=0, shares={}, finding="insufficient", reason="no slide has been read"
+    )
+    return replace(of, report=none, evidence={}, slides=tuple(gone))
+
+
+def test_a_patient_whose_slides_were_all_withdrawn_is_told_so() -> None:
+    of = withdrawn(case(), left=False)
+    page = content_of(of, (), [], {})
+    assert page.headline == "Insufficient: every slide was withdrawn"
+    said = "Every slide of this patient was withdrawn, 2 slides; nothing rests on them"
+    assert f"{said}: 8.svs (wrong <patient>), 9.svs (wrong <patient>)." in page.plain
+    assert "`marrowline retry SLIDE`" in page.next_step
+    for text in (rendered(page), words_of(typeset(page, at=AT)), json.dumps(bundle_of(of))):
+        assert squeezed(said) in squeezed(text)
+    assert "8.svs" not in json.dumps(bundle_of(of))  # names of files may hold the pseudonym
+
+
+def test_withdrawn_slides_beside_others_are_told_and_leave_the_finding() -> None:
+    page = content(withdrawn(case(), left=True))
+    assert "acute lymphoblastic leukaemia" in page.headline
+    assert page.plain[-1].startswith("Withdrawn: 2 slides; nothing rests on them: 8.svs")
+    assert "withdrawn" not in " ".join(content(case()).plain).lower()
 
 
 def test_no_finding_claims_what_the_rule_did_not_judge() -> None:

@@ -11,7 +11,7 @@ from worker.errors import BadRequestError
 from worker.nets.architectures import channels_of
 from worker.nets.registry import load
 from worker.training.augment import centred
-from worker.training.classification import fit
+from worker.training.classification import fit, recipe
 from worker.training.classification.begin import Begin
 from worker.training.classification.data import joined, store
 from worker.training.classification.evaluate import probabilities
@@ -64,6 +64,23 @@ def test_the_model_card_says_what_the_weights_are_not_for(trained: Path) -> None
     assert "Research use only, not for diagnostic procedures" in text
     assert "## Limits" in text
     assert "| discs |" in text
+
+
+def test_a_tiny_set_is_gone_through_a_few_times_an_epoch_and_it_is_told_how_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "MOST_DRAWS_OF_A_CROP", 1)
+    crops = joined([grained(discs(one_of_each(12))), discs(one_of_each(12), source="drawn_cells")])
+    (tmp_path / "work").mkdir()
+    store(crops, tmp_path / "work" / "crops.npz")
+    said, told = list[str](), list[tuple[int, int]]()
+    training = replace(_training(tmp_path), recipe=replace(TINY, draws=3000))
+    card = fit.train_classifier(training, said.append, lambda _what, done, total: told.append((done, total))).card
+    number = sum(card.data["train"].values())
+    assert told[-1] == (number, number)
+    assert [done for done, _ in told] == [*range(8, number, 8), number]
+    assert f"few crops: an epoch draws {number} of them instead of 3000" in said
+    assert f"at most 1 epochs of {number} crops" in card.limits
 
 
 def test_the_command_needs_data_it_knows(tmp_path: Path) -> None:

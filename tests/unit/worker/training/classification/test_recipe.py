@@ -3,7 +3,7 @@ import math
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from worker.training.classification.recipe import Recipe
+from worker.training.classification.recipe import Recipe, bounded
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,11 @@ from worker.training.classification.recipe import Recipe
 def test_a_recipe_that_cannot_be_followed_is_none(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Recipe).validate_python(change)
+
+
+@pytest.mark.parametrize(("crops", "draws"), [(10, 240), (124, 2976), (125, 3000), (20_000, 3000)])
+def test_only_a_few_crops_are_drawn_less_often_than_the_recipe_says(crops: int, draws: int) -> None:
+    assert bounded(Recipe(), crops) == Recipe(draws=draws)
 
 
 def test_the_recipe_as_it_is_can_be_followed() -> None:
