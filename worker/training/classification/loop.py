@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from worker.nets.classifier import Classifier
-from worker.training.augment import augmented
 from worker.training.classification import sampling
 from worker.training.classification.data import CropSet
 from worker.training.classification.evaluate import balanced_accuracy, probabilities
@@ -42,12 +41,10 @@ def fit(
     recipe: Recipe,
     place: Place,
     *,
-    augment: sampling.Augment = augmented,
     say: Say = print,
 ) -> Classifier:
     """Return the averaged network of the best epoch by balanced accuracy on `val`, on the CPU; keep state in its place.
 
-    `augment` makes the variants of a crop.
     Raises BadRequestError when the weights do not fit, or when the folder holds a training with another recipe.
     """
     folder, classes = place.folder, train.allowed.shape[1]
@@ -56,7 +53,7 @@ def fit(
     if restore(state, recipe, folder):
         say(f"going on after epoch {state.epoch}")
     while state.epoch < recipe.epochs and not _is_stale(state.history, recipe.patience):
-        _epoch(state, (train, val), recipe, folder, augment)
+        _epoch(state, (train, val), recipe, folder)
         done = state.history[-1]
         left = (recipe.epochs - state.epoch) * done["seconds"] / 60
         say(
@@ -79,13 +76,11 @@ def partial_loss(logits: Tensor, allowed: Tensor, smoothing: float) -> Tensor:
     return -torch.where(allowed.any(dim=1), smoothed, evenly).mean()
 
 
-def _epoch(
-    state: State, parts: tuple[CropSet, CropSet], recipe: Recipe, folder: Path, augment: sampling.Augment
-) -> None:
+def _epoch(state: State, parts: tuple[CropSet, CropSet], recipe: Recipe, folder: Path) -> None:
     """Train one epoch, judge the average of the weights on the second part, keep both."""
     train, val = parts
     started = time.monotonic()
-    loss = _train_epoch(state, train, recipe, augment)
+    loss = _train_epoch(state, train, recipe)
     found = probabilities(state.mean_net.module, val, recipe)
     score = balanced_accuracy(found, val)
     best_before = max((h["score"] for h in state.history), default=0.0)
@@ -96,13 +91,13 @@ def _epoch(
     keep(state, recipe, folder)
 
 
-def _train_epoch(state: State, train: CropSet, recipe: Recipe, augment: sampling.Augment) -> float:
+def _train_epoch(state: State, train: CropSet, recipe: Recipe) -> float:
     rng = np.random.default_rng([recipe.seed, state.epoch])
     torch.manual_seed(recipe.seed + state.epoch)
     state.net.train()
     device = next(state.net.parameters()).device
     early = state.epoch < round(recipe.early_share * recipe.epochs)
-    batches = sampling.epoch(train, recipe, recipe.early_px if early else recipe.input_px, rng, augment)
+    batches = sampling.epoch(train, recipe, recipe.early_px if early else recipe.input_px, rng)
     steps = math.ceil(recipe.draws / recipe.batch)
     losses = []
     for step, (pixels, allowed) in enumerate(batches):
