@@ -12,7 +12,15 @@ def model_card(card: Card) -> str:
     """Return the model card as Markdown."""
     figures = [line for name in ("photographed", "drawn") for line in _section_of(card, name)]
     protocols = _protocols(card) if "protocols" in card.figures else []
-    lines = [*_head(card), *figures, *_certainty(card.figures), *_beside(card.figures), *protocols, *_crops(card)]
+    lines = [
+        *_head(card),
+        *figures,
+        *_certainty(card.figures),
+        *_beside(card.figures),
+        *_questions(card),
+        *protocols,
+        *_crops(card),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -124,6 +132,27 @@ def _section(name: str, figures: Mapping[str, Any]) -> list[str]:
         f"| {source} | {row['crops']} | {row['accuracy']} | {row['coverage']} |"
         for source, row in figures["sources"].items()
     ]
+    return [*lines, ""]
+
+
+def _questions(card: Card) -> list[str]:
+    """Return how these very weights answer each set's question, in either part that did not train them."""
+    if not (asked := card.figures.get("questions")):
+        return []
+    lines = [
+        "### Set by set",
+        (
+            "Of these weights, on cells of groups that did not train them. The validation part chose the epoch, the "
+            "temperature and the limits; the test part decided nothing. In brackets the 95 % interval over groups."
+        ),
+        "",
+        "| set | part | cells | groups | BA | AUC |",
+        "|---|---|---|---|---|---|",
+    ]
+    for part, by_task in asked.items():
+        for task, row in by_task.items():
+            figures = f"{_shown(row['balanced_accuracy'])} | {_shown(row['auc'])}"
+            lines.append(f"| {task} | {part} | {row['cells']} | {row['groups']} | {figures} |")
     return [*lines, ""]
 
 

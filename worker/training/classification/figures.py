@@ -11,10 +11,11 @@ from worker.cells.classify import Calls
 from worker.training.classification import evaluate
 from worker.training.classification.certainty import certainty
 from worker.training.classification.data import CropSet, is_drawn
+from worker.training.classification.questions import questions
 
 
 def figures_of(call: Callable[..., Calls], parts: Mapping[str, CropSet]) -> dict[str, Any]:
-    """Return the figures on the test part; `call(crops=…)` are the calls of the product."""
+    """Return the figures on the test part, and those of each question; `call(crops=…)` are the calls of the product."""
     test, train = parts["test"], parts["train"]
     photographed, drawn = test.where(~is_drawn(test)), test.where(is_drawn(test))
     calls = call(crops=photographed)
@@ -24,6 +25,7 @@ def figures_of(call: Callable[..., Calls], parts: Mapping[str, CropSet]) -> dict
         "colour_only_baseline_balanced_accuracy": round(
             evaluate.colour_baseline(train.where(~is_drawn(train)), photographed), 3
         ),
+        "questions": questions(call, parts),
     }
     if len(drawn):
         calls = call(crops=drawn)

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from worker.nets.classifier import Classifier
-from worker.training.augment import augmented
 from worker.training.classification import sampling
 from worker.training.classification.data import CropSet
 from worker.training.classification.evaluate import balanced_accuracy, probabilities
@@ -50,13 +49,12 @@ def fit(
     recipe: Recipe,
     place: Place,
     *,
-    augment: sampling.Augment = augmented,
     say: Say = print,
     tell: Tell = untold,
 ) -> Classifier:
     """Return the averaged network of the best epoch by balanced accuracy on `val`, on the CPU; keep state in its place.
 
-    `augment` makes the variants of a crop; `tell` takes how many crops of an epoch were learnt.
+    `tell` takes how many crops of an epoch were learnt.
     Raises BadRequestError when the weights do not fit, or when the folder holds a training with another recipe.
     """
     folder, classes = place.folder, train.allowed.shape[1]
@@ -64,7 +62,7 @@ def fit(
     state = begun(recipe, classes, torch.device(place.device), place.initial)
     if restore(state, recipe, folder):
         say(f"going on after epoch {state.epoch}")
-    batches = partial(_batches, train, recipe, augment, tell)
+    batches = partial(_batches, train, recipe, tell)
     while state.epoch < recipe.epochs and not _is_stale(state.history, recipe.patience):
         _epoch(state, batches, val, recipe, folder)
         done = state.history[-1]
@@ -89,13 +87,11 @@ def partial_loss(logits: Tensor, allowed: Tensor, smoothing: float) -> Tensor:
     return -torch.where(allowed.any(dim=1), smoothed, evenly).mean()
 
 
-def _batches(
-    train: CropSet, recipe: Recipe, augment: sampling.Augment, tell: Tell, epoch: int
-) -> Iterator[sampling.TrainingBatch]:
+def _batches(train: CropSet, recipe: Recipe, tell: Tell, epoch: int) -> Iterator[sampling.TrainingBatch]:
     """Yield the batches of an epoch, and tell how far it is whenever one was learnt."""
     rng = np.random.default_rng([recipe.seed, epoch])
     early = epoch < round(recipe.early_share * recipe.epochs)
-    made = sampling.epoch(train, recipe, recipe.early_px if early else recipe.input_px, rng, augment)
+    made = sampling.epoch(train, recipe, recipe.early_px if early else recipe.input_px, rng)
     for number, batch in enumerate(made, start=1):
         yield batch
         tell("crops of the epoch", min(number * recipe.batch, recipe.draws), recipe.draws)

@@ -30,6 +30,9 @@ class Recipe:
     early_share: float = 0.6  # of the epochs
     epochs: int = 34
     draws: int = 3000  # crops an epoch
+    label_power: float = 0.0  # a label is drawn by this power of its number of crops: 0 all alike, 1 as in the data
+    partial_weight: float = 0.5  # how often a label of several classes, or an outlier, is drawn beside a class
+    colour_change: float = 1.0  # how far colours are changed: less where training and use share a stain
     batch: int = 32
     peak_lr: float = 7e-4
     weight_decay: float = 2e-5
@@ -49,6 +52,8 @@ class Recipe:
             raise ValueError("mean and std are finite, std above zero")
         if not (0 <= self.peak_lr < math.inf and 0 <= self.weight_decay < math.inf):
             raise ValueError("peak_lr and weight_decay are finite and not negative")
+        if not all(0 <= value < math.inf for value in (self.label_power, self.partial_weight, self.colour_change)):
+            raise ValueError("label_power, partial_weight and colour_change are finite and not negative")
         if not (0 <= self.early_share <= 1 and 0 <= self.smoothing < 1 and 0 <= self.average < 1):
             raise ValueError("early_share lies between 0 and 1, smoothing and average below 1")
         if self.seed < 0:

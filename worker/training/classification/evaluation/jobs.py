@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,6 @@ from torch import Tensor
 from worker.nets.architectures import NETWORKS
 from worker.nets.device import chosen_device
 from worker.nets.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from worker.training.augment import augmented
 from worker.training.classification import loop
 from worker.training.classification.cut import finder
 from worker.training.classification.data import CropSet, stored
@@ -158,7 +157,6 @@ def _network(whole: Evaluation, job: Job, own: CropSet, fold: Fold) -> list[Prob
         own.where(fold.val),
         recipe,
         loop.Place(folder=_state(whole, job), device=_device(whole), initial=_initial(whole, job)),
-        augment=partial(augmented, colour=whole.profile.colour),
         say=_quiet,
     ).to(_device(whole))
     return [systems.seen_turned(net, own.where(rows), recipe, whole.profile.turns) for rows in (fold.val, fold.test)]

@@ -120,6 +120,7 @@ def tuning(profile: Profile, arch: str, norm: Norm, *, crops: int, seed: int) ->
         epochs=profile.epochs,
         draws=tuning_draws(profile, crops) // profile.epochs,
         batch=profile.batch,
+        colour_change=profile.colour,
         peak_lr=profile.peak_lr,
         average=0.98,
         patience=profile.patience,

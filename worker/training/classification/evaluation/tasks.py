@@ -108,7 +108,7 @@ def asked(crops: CropSet, task: Task) -> CropSet:
     if not len(own):
         raise BadRequestError(f"the data holds nothing for the task {task.name}: it asks {' or '.join(task.asked)}")
     if task.marker:
-        is_positive = own.allowed[:, _looked_for(own, task)].any(axis=1)
+        is_positive = own.allowed[:, looked_for(own.classes, task)].any(axis=1)
         classes: tuple[str, ...] = (task.negative, task.positive)
         truth = is_positive.astype(np.int64)
     else:
@@ -122,13 +122,13 @@ def _is_plain(crops: CropSet, task: Task) -> NDArray[np.bool_]:
     """Return (N,) whose label tells the class of a cell."""
     if not task.marker:
         return np.asarray(crops.allowed.sum(axis=1) == 1)
-    looked_for = _looked_for(crops, task)
-    return np.asarray(~(crops.allowed[:, looked_for].any(axis=1) & crops.allowed[:, ~looked_for].any(axis=1)))
+    marked = looked_for(crops.classes, task)
+    return np.asarray(~(crops.allowed[:, marked].any(axis=1) & crops.allowed[:, ~marked].any(axis=1)))
 
 
-def _looked_for(crops: CropSet, task: Task) -> NDArray[np.bool_]:
+def looked_for(classes: Sequence[str], task: Task) -> NDArray[np.bool_]:
     """Return (K,) which classes make a crop positive."""
-    return np.isin(crops.classes, _BLASTS if task.marker in _BLASTS else (task.marker,))
+    return np.isin(classes, _BLASTS if task.marker in _BLASTS else (task.marker,))
 
 
 def is_present(crops: CropSet, task: Task) -> bool:
