@@ -98,14 +98,15 @@ def _judge(conn: Connection, patient_id: int, model_id: int, rev: int, decide: D
     changed = {name: statement.excluded[name] for name in row if name not in key}
     same = and_(*(verdict.c[name].is_not_distinct_from(new) for name, new in changed.items() if name != "rev"))
     since = case((same, verdict.c.reported_at), else_=func.now())
-    conn.execute(
+    reported_at = conn.execute(
         statement.on_conflict_do_update(
             constraint=verdict.primary_key,
             set_={**changed, "reported_at": since},
             where=verdict.c.rev < statement.excluded.rev,
-        )
-    )
-    conn.execute(insert(verdict_history).values(row))
+        ).returning(verdict.c.reported_at)
+    ).scalar_one_or_none()
+    stored = row if reported_at is None else row | {"reported_at": reported_at}
+    conn.execute(insert(verdict_history).values(stored))
     return now.slides_open == 0 and now.slides_quarantined == 0, found
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 from structlog.testing import capture_logs
 
-from db import corrections, models, pages, runs, workers
+from db import audit, corrections, models, pages, runs, workers
 from db.cases import case_of as real_case_of
 from db.corrections import Said
 from db.errors import NotFoundError
@@ -165,7 +165,6 @@ def test_a_correction_changes_the_report_under_the_same_key(bench: Bench, bell: 
 
 def test_an_activation_puts_no_report_again_that_is_as_it_would_be(bench: Bench, bell: CeleryDoorbell) -> None:
     read(bench.engine)
-    execute(bench.engine, "UPDATE verdict SET reported_at = reported_at - interval '1 day'")
     swept(bench.engine, bell)
     assert write_page(1, bench) is Outcome.WRITTEN
     key, at = scalar(bench.engine, KEY), "SELECT written_at FROM report_page"
@@ -180,6 +179,9 @@ def test_an_activation_puts_no_report_again_that_is_as_it_would_be(bench: Bench,
     assert scalar(bench.engine, STANDS)  # statuses go on naming it
     with transaction(bench.engine) as conn:
         assert pages.put_within(conn, timedelta(days=1)) == 0
+        models.activate(conn, MODEL.name, decide)
+    with transaction(bench.engine) as conn:
+        assert audit.verify(conn).faults == []
 
 
 @pytest.mark.parametrize("altered", [True, False])
