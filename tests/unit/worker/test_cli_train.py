@@ -82,7 +82,7 @@ def asked_of_classifier(monkeypatch: pytest.MonkeyPatch, *args: object) -> class
     """Return the training that a call asks for, which is not done."""
     asked: list[classifier_fit.Training] = []
 
-    def remember(training: classifier_fit.Training, _: object) -> None:
+    def remember(training: classifier_fit.Training, *_: object) -> None:
         asked.append(training)
         raise typer.Exit
 
