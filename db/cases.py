@@ -17,7 +17,7 @@ from db import absence, reports
 from db.cell_tables import area, cell, outline
 from db.correction_tables import corrected_cell
 from db.errors import NotAllowedError, NotFoundError
-from db.records import Area, StoredObject
+from db.records import Area, SlideState, StoredObject
 from db.reports import ModelFacts, PatientReport, SlideReport
 from db.run_tables import run
 from db.steps import files_of, stored_object
@@ -55,6 +55,7 @@ class CaseSlide:
     n_batches: int | None
     feature_names: tuple[str, ...]
     finished_at: datetime | None
+    object_state: str = SlideState.CURRENT  # as in SlideReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +96,9 @@ class Case:
 
     @property
     def withdrawn(self) -> tuple[CaseSlide, ...]:
-        """The slides that a person withdrew: nothing rests on them."""
-        return tuple(one for one in self.slides if one.error_code == WITHDRAWN)
+        """The slides that a person withdrew: nothing rests on them. One whose key holds another object is none."""
+        stand = (one for one in self.slides if one.object_state != SlideState.SUPERSEDED)
+        return tuple(one for one in stand if one.error_code == WITHDRAWN)
 
     @property
     def all_withdrawn(self) -> bool:
@@ -194,6 +196,7 @@ def _slide(conn: Connection, one: SlideReport, stored: Row[Any]) -> CaseSlide:
         n_batches=reading.n_batches,
         feature_names=tuple(reading.feature_names or ()),
         finished_at=one.finished_at,
+        object_state=one.object_state,
     )
 
 

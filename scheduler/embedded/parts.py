@@ -55,6 +55,7 @@ class Part:
         self._process: subprocess.Popen[bytes] | None = None
         self._record: processes.ProcessRecord | None = None
         self._started = 0.0  # monotonic
+        self._log_from = 0  # bytes that the log held before
         self._pauses = 0
         self._again_at = 0.0  # monotonic
 
@@ -66,6 +67,7 @@ class Part:
     def start(self) -> None:
         """Start the process in a session of its own, so that no terminal's Ctrl-C reaches it."""
         self._started = time.monotonic()
+        self._log_from = _size(self.spec.log)
         try:
             self.spec.before()
             with self.spec.log.open("ab") as log_file:
@@ -124,7 +126,7 @@ class Part:
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
 
     def _wait_after(self, end: str) -> None:
-        self.last_end, self.refusal = end, _refusal(self.spec.log)
+        self.last_end, self.refusal = end, _refusal(self.spec.log, self._log_from)
         pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._pauses)
         self._pauses = 0 if time.monotonic() - self._started > STEADY_AFTER_S else self._pauses + 1
         self._again_at = time.monotonic() + pause
@@ -146,19 +148,26 @@ def _spawn(spec: PartSpec, log_file: BinaryIO) -> subprocess.Popen[bytes]:
     )
 
 
-def last_lines(log: Path) -> str:
-    """Return the end of a log, empty where there is none."""
+def last_lines(log: Path, *, since: int = 0) -> str:
+    """Return the end of a log, of what was written after its first `since` bytes; empty where there is none."""
+    size = _size(log)
+    if size < since:  # it was trimmed, so that all of it came later
+        since = 0
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LAST_BYTES))
+            file.seek(max(since, size - _LAST_BYTES))
             return file.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
 
 
-def _refusal(log: Path) -> str:
+def _size(log: Path) -> int:
+    return log.stat().st_size if log.is_file() else 0
+
+
+def _refusal(log: Path, since: int) -> str:
     """Return the sentence that a part of ours ended with; a program that crashed leaves none."""
-    last = (last_lines(log).splitlines() or [""])[-1]
+    last = (last_lines(log, since=since).splitlines() or [""])[-1]
     return last.removeprefix(_SENTENCE) if last.startswith(_SENTENCE) else ""
 
 

@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 _GOOD_FOR_S = 1.0
 _PATIENCE_S = 1.0
+_HEARD_FOR_S = 5.0
+"""How long what was last heard is told on beyond that, while a question has no answer yet."""
 
 
 class Readiness:
@@ -33,14 +35,14 @@ class Readiness:
         self._good_until = float("-inf")
 
     def now(self) -> bool:
-        """Tell whether the inbox answers; what was last heard while somebody else asks."""
+        """Tell whether the inbox answers; what was last heard, if not long ago, while somebody else asks."""
         if self._clock() >= self._good_until and self._asking.acquire(blocking=False):
             try:
                 self._ready = self._asked()
                 self._good_until = self._clock() + _GOOD_FOR_S
             finally:
                 self._asking.release()
-        return self._ready
+        return self._ready and self._clock() < self._good_until + _HEARD_FOR_S
 
     def _asked(self) -> bool:
         try:

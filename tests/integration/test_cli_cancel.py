@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 from db.cases import case_of
 from db.session import transaction
 from tests.support.commands import Command
-from tests.support.rows import add_slide, execute, read, scalar
+from tests.support.rows import add, add_slide, execute, read, scalar, stored
+from worker.outputs.withdrawal import withdrawal_words
 
 
 def _states(engine: Engine) -> Any:
@@ -63,6 +64,19 @@ def test_all_slides_of_a_patient_are_cancelled(command: Command, lab: Engine) ->
         first, second = (case_of(conn, name) for name in ("patient", "other"))
     assert [one.reason for one in first.withdrawn] == ["withdrew consent"] * 2
     assert (first.all_withdrawn, second.all_withdrawn) == (True, False)
+
+
+def test_a_cancelled_slide_whose_object_was_replaced_is_no_withdrawn_one(command: Command, lab: Engine) -> None:
+    add_slide(lab)
+    assert command("cancel", "a.tif", "--reason", "torn")[0] == 0
+    with transaction(lab) as conn:
+        assert [one.reason for one in case_of(conn, "patient").withdrawn] == ["torn"]
+        add(conn, stored(etag="e2", day=1))
+    read(lab, 2)
+    with transaction(lab) as conn:
+        case = case_of(conn, "patient")
+    assert [(one.state, one.object_state) for one in case.slides] == [("cancelled", "superseded"), ("done", "current")]
+    assert (case.withdrawn, withdrawal_words(case)) == ((), "")
 
 
 def test_a_patient_of_two_labs_needs_the_lab(command: Command, lab: Engine) -> None:

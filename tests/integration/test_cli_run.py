@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet
@@ -128,18 +129,34 @@ def test_a_model_that_is_not_installed_is_named(line: Line, smear: Path) -> None
     assert "absent.safetensors" in done.stderr
 
 
-def test_interrupted_waiting_is_resumed_by_the_same_call(line: Line, tmp_path: Path) -> None:
-    big = write_smear(tmp_path / "big.tif", seed=6, side_px=4096)
-    call = [str(COMMAND), "run", str(big), "--patient", "P-9"]
-    waiting = subprocess.Popen(call, env=dict(line.environment), stderr=subprocess.PIPE, start_new_session=True)
-    eventually(lambda: states(line, "P-9") == ["reading"], within_s=60, what="it is being read")
-    os.killpg(waiting.pid, signal.SIGINT)
-    _, said = waiting.communicate(timeout=30)
-    assert waiting.returncode == 1
-    assert b"still being read" in said
-    (patient,) = line.json("run", big, "--patient", "P-9")
+@contextmanager
+def paused_worker(line: Line) -> Iterator[None]:
+    """Have no slide read meanwhile, however quick the machine is."""
+    (pid,) = (part["pid"] for part in line.json("status")["parts"] if part["name"] == "worker")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_interrupted_waiting_is_resumed_by_the_same_call(line: Line, smear: Path) -> None:
+    call = [str(COMMAND), "run", str(smear), "--patient", "P-15"]
+    with (
+        paused_worker(line),
+        subprocess.Popen(call, env=dict(line.environment), stderr=subprocess.PIPE, start_new_session=True) as waiting,
+    ):
+        try:
+            eventually(lambda: states(line, "P-15") == ["waiting"], within_s=60, what="it is to be read")
+            os.killpg(waiting.pid, signal.SIGINT)
+            _, said = waiting.communicate(timeout=30)
+        finally:
+            waiting.kill()
+        assert (waiting.returncode, b"still being read" in said) == (1, True)
+        assert states(line, "P-15") == ["waiting"]
+    (patient,) = line.json("run", smear, "--patient", "P-15")
     assert patient["slides_done"] == 1
-    assert len(line.json("runs", "--patient", "P-9")) == 1
+    assert len(line.json("runs", "--patient", "P-15")) == 1
 
 
 def test_quarantine_is_listed_shown_and_released(line: Line, tmp_path: Path) -> None:

@@ -81,6 +81,30 @@ def test_the_sentence_that_a_part_ends_with_is_kept_and_no_other_line(make: Make
     assert crashed.as_json()["refusal"] == ""
 
 
+@pytest.mark.parametrize("silent", [("sh", "-c", "kill -9 $$"), ("/nowhere/at-all",)])
+def test_the_sentence_of_an_earlier_run_is_not_told_of_this_one(make: Make, silent: tuple[str, ...]) -> None:
+    refused = make("sh", "-c", "echo 'marrowline: no such device' >&2; exit 1")
+    refused.start()
+    watch(refused, lambda: refused.last_end != "")
+    part = make(*silent)
+    assert part.spec.log.read_text() == "marrowline: no such device\n"
+    part.start()
+    watch(part, lambda: part.last_end != "")
+    assert part.as_json()["refusal"] == ""
+
+
+def test_a_sentence_is_found_in_a_log_that_was_trimmed_since_the_start(make: Make, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    part = make("sh", "-c", "read line < $0; echo 'marrowline: no room' >&2; exit 1", str(go))
+    part.spec.log.write_bytes(b"x" * (20 * 2**20 + 1))
+    part.start()
+    trim_log(part.spec.log)
+    go.write_text("\n")
+    watch(part, lambda: part.last_end != "")
+    assert part.as_json()["refusal"] == "no room"
+
+
 def test_a_program_that_is_not_there_is_no_crash(make: Make) -> None:
     part = make("/nowhere/at-all")
     part.start()

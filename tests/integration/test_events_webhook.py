@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
+import signal
 import socket
 import threading
 import time
@@ -192,8 +194,34 @@ def test_health_is_whether_the_inbox_answers_and_life_is_not(
         server.reception.engine.dispose()
 
 
-def _got(server: Webhook, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
+def test_an_inbox_that_gives_no_answer_is_away(own_database_url: str, tmp_path: Path) -> None:
+    webhook, store = _settings(tmp_path)
+    name = make_url(own_database_url).database
+    with open_webhook(webhook, DatabaseSettings(database_url=SecretStr(own_database_url)), store) as server:
+        threading.Thread(target=server.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()
+        assert _got(server, "/healthz") == 200
+        engine = server.reception.engine
+        backend = int(scalar(engine, f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}'"))
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            eventually(lambda: _health_at_once(server) == 503, within_s=20, what="all but the one who asks hear so")
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        eventually(lambda: _got(server, "/healthz") == 200, within_s=20, what="the webhook sees its inbox again")
+        server.shutdown()
+        engine.dispose()
+
+
+def _health_at_once(server: Webhook) -> int | None:
+    """Return what a load balancer is told that soon loses patience; None where it is told nothing."""
+    try:
+        return _got(server, "/healthz", within_s=1)
+    except TimeoutError:
+        return None
+
+
+def _got(server: Webhook, path: str, *, within_s: float = 60) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=within_s)
     with contextlib.closing(connection):
         connection.request("GET", path)
         return connection.getresponse().status

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.support.line import eventually
 from worker.slides.sandbox import spawn
 from worker.slides.sandbox.reader import open_sandboxed
 
@@ -52,17 +52,28 @@ def field(tmp_path: Path) -> Path:
 
 def hosts() -> list[psutil.Process]:
     """Return this process's hosts; a test process has other children besides, such as servers."""
-    return [one for one in psutil.Process().children() if spawn.HOST_COMMAND[-1] in one.cmdline()]
+    return [one for one in psutil.Process().children() if spawn.HOST_COMMAND[-1] in command_of(one)]
 
 
-def gone(processes: list[psutil.Process]) -> bool:
+def command_of(process: psutil.Process) -> list[str]:
+    """Return its command line; one that has ended, or ends just now, has none."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def runs(process: psutil.Process) -> bool:
+    """Tell whether it runs; it may be taken away between two looks."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_for_end(processes: list[psutil.Process]) -> None:
     """Wait until none of them runs."""
-    ends_at = time.monotonic() + 10
-    while any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes):
-        if time.monotonic() > ends_at:
-            return False
-        time.sleep(0.02)
-    return True
+    eventually(lambda: not any(map(runs, processes)), within_s=10, what=f"the end of {processes}")
 
 
 def test_host_and_slide_end_with_a_worker_that_is_killed(field: Path) -> None:
@@ -72,7 +83,7 @@ def test_host_and_slide_end_with_a_worker_that_is_killed(field: Path) -> None:
         below = psutil.Process(worker.pid).children(recursive=True)
         assert len(below) == 2  # host and slide
         worker.kill()
-    assert gone(below)
+    wait_for_end(below)
 
 
 def test_a_host_that_was_killed_is_replaced_at_the_next_slide(field: Path) -> None:
@@ -93,11 +104,8 @@ def test_slides_share_one_host_and_their_processes_are_cleared_away(field: Path)
     assert len(slides) == 3
     for reader in readers:
         reader.close()
-    assert gone(slides)
-    ends_at = time.monotonic() + 5
-    while host.children() and time.monotonic() < ends_at:
-        time.sleep(0.02)
-    assert not host.children()  # no zombies either
+    wait_for_end(slides)
+    eventually(lambda: not host.children(), within_s=10, what="no zombies are left either")
 
 
 def test_a_forked_worker_gets_a_host_of_its_own(field: Path) -> None:

@@ -55,13 +55,14 @@ def begun(recipe: Recipe, classes: int, device: torch.device, initial: Mapping[s
 def restore(state: State, recipe: Recipe, folder: Path) -> bool:
     """Put what `keep` left in `folder` into a state that was just begun; say whether there was anything.
 
+    A field that recipes got since then counts as its default.
     Raises BadRequestError when the folder holds a training with another recipe.
     """
     path = folder / "state.json"
     if not path.is_file():
         return False
     notes = json.loads(path.read_text(encoding="utf-8"))
-    if notes["recipe"] != json.loads(json.dumps(asdict(recipe))):
+    if _written(Recipe()) | notes["recipe"] != _written(recipe):
         raise BadRequestError(f"{folder} holds a training with another recipe: choose another folder, or remove it")
     tensors = load_file(folder / f"state-{notes['epoch']}.safetensors")
     state.net.load_state_dict(_below("net.", tensors))
@@ -83,7 +84,7 @@ def keep(state: State, recipe: Recipe, folder: Path) -> None:
         tensors |= {f"adam.{number}.{what}": value for what, value in moments.items()}
     current = folder / f"state-{state.epoch}.safetensors"
     save_file(_plain(tensors), current)
-    notes = {"epoch": state.epoch, "history": state.history, "recipe": asdict(recipe)}
+    notes = {"epoch": state.epoch, "history": state.history, "recipe": _written(recipe)}
     _write_whole(folder / "state.json", json.dumps(notes, indent=1))
     _write_whole(folder / "log.csv", _log(state.history))
     for older in folder.glob("state-*.safetensors"):
@@ -103,6 +104,12 @@ def best(recipe: Recipe, classes: int, folder: Path) -> Classifier:
     net = build(recipe.arch, recipe.channels, classes)
     net.load_state_dict(load_file(folder / BEST))
     return net.eval()
+
+
+def _written(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as it comes back from JSON."""
+    document: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    return document
 
 
 def _begin_with(net: Classifier, initial: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,6 @@
+import json
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +70,21 @@ def test_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
     fit(crops, crops, once, Place(folder=tmp_path))
     with pytest.raises(BadRequestError, match="another recipe"):
         fit(crops, crops, replace(once, peak_lr=1e-2), Place(folder=tmp_path))
+
+
+@pytest.mark.parametrize(("colour_change", "goes_on"), [(1.0, True), (0.5, False)])
+def test_a_recipe_that_was_kept_before_a_field_was_there_has_its_default(
+    tmp_path: Path, colour_change: float, goes_on: bool
+) -> None:
+    crops, said = discs(one_of_each(2)), list[str]()
+    once = replace(TINY, epochs=1, draws=8, colour_change=colour_change)
+    fit(crops, crops, once, Place(folder=tmp_path), say=_quiet)
+    notes = json.loads((tmp_path / "state.json").read_text())
+    del notes["recipe"]["colour_change"]
+    (tmp_path / "state.json").write_text(json.dumps(notes))
+    with nullcontext() if goes_on else pytest.raises(BadRequestError, match="another recipe"):
+        fit(crops, crops, once, Place(folder=tmp_path), say=said.append)
+    assert said == (["going on after epoch 1"] if goes_on else [])
 
 
 def test_no_pickle_is_written(tmp_path: Path) -> None:
