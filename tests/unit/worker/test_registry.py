@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.models import write_tiny_model
+from tests.support.models import weighing, write_tiny_model
 from worker.errors import DeviceError, ModelError
 from worker.nets.architectures import NETWORKS, build, channels_of
 from worker.nets.card_files import write_card
@@ -133,6 +133,30 @@ def test_statistics_of_another_network_are_refused(tmp_path: Path) -> None:
     save(model.net, replace(model.card, outlying_above=2.0), tmp_path, _statistics(model.net, 5))
     with pytest.raises(ModelError, match="outlier statistics of 5 features"):
         load("tiny", tmp_path, "cpu")
+
+
+def test_what_weighs_measurements_comes_back_with_the_network(tmp_path: Path) -> None:
+    model = weighing(load("tiny", write_tiny_model(tmp_path).weights.parent, "cpu"), 0.5)
+    save(model.net, model.card, tmp_path)
+    back = load("tiny", tmp_path, "cpu")
+    assert back.card.measures == ("nucleus_area_um2",)
+    areas = torch.tensor([[35.0], [40.0], [47.0]])
+    assert back.net.morphology is not None
+    assert model.net.morphology is not None
+    assert torch.equal(back.net.morphology(areas), model.net.morphology(areas))
+    assert not any(weight.requires_grad for weight in back.net.parameters())
+
+
+def test_measures_without_what_weighs_them_are_refused(tmp_path: Path) -> None:
+    model = load("tiny", write_tiny_model(tmp_path).weights.parent, "cpu")
+    measured = replace(model.card, measures=("solidity",), measures_weight=0.5)
+    with pytest.raises(ValueError, match="names measures when the network weighs them"):
+        save(model.net, measured, tmp_path)
+    _rewrite(tmp_path, model.card, measures=("solidity",), measures_weight=0.5)
+    with pytest.raises(ModelError, match="does not fit its card"):
+        load("tiny", tmp_path, "cpu")
+    with pytest.raises(ModelError, match="distinct names with a weight above zero"):
+        _rewrite(tmp_path, model.card, measures=("solidity",))
 
 
 def test_writing_again_gives_the_same_digest(tmp_path: Path) -> None:
