@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.support.models import weighing, write_tiny_model
+from worker.config import DEFAULT_MODEL
 from worker.errors import DeviceError, ModelError
 from worker.nets.architectures import NETWORKS, build, channels_of
 from worker.nets.card_files import write_card
@@ -15,6 +16,9 @@ from worker.nets.device import chosen_device
 from worker.nets.outliers import Outliers
 from worker.nets.packing import round_as_stored
 from worker.nets.registry import load, save
+
+SHIPPED = [(DEFAULT_MODEL, 4_000_000), ("hybrid-2026-11-quarter", 4_000_000), ("hybrid-2026-11", 40_000_000)]
+"""The models of the package, and the most bytes that each may take."""
 
 
 def test_a_saved_network_comes_back_with_the_same_answers(tmp_path: Path) -> None:
@@ -174,7 +178,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
             chosen_device("cuda:0")
 
 
-@pytest.mark.parametrize(("name", "most"), [("hybrid-2026-11-quarter", 4_000_000), ("hybrid-2026-11", 40_000_000)])
+@pytest.mark.parametrize(("name", "most"), SHIPPED)
 def test_the_shipped_weights_fit_their_card_and_stay_small(name: str, most: int) -> None:
     model = load(name, None, "cpu")
     assert find(name).weights.stat().st_size <= most
@@ -184,14 +188,14 @@ def test_the_shipped_weights_fit_their_card_and_stay_small(name: str, most: int)
 
 
 def test_the_shipped_figures_stand_beside_the_colour_only_baseline() -> None:
-    figures = find("hybrid-2026-11-quarter").card.figures
+    figures = find(DEFAULT_MODEL).card.figures
     reached = figures["photographed"]["balanced_accuracy"]
     assert reached > figures["colour_only_baseline_balanced_accuracy"] + 0.1
     assert min(figures["photographed"]["recall"][c] for c in ("lymphoblast", "plasma_cell")) >= 0.9
 
 
 def test_the_shipped_model_is_calibrated_and_errs_half_as_often_where_it_is_sure() -> None:
-    certainty = find("hybrid-2026-11-quarter").card.figures["certainty"]
+    certainty = find(DEFAULT_MODEL).card.figures["certainty"]
     assert certainty["calibration_error"] <= certainty["calibration_error_of_perfect_95"]
     assert certainty["error_at_coverage"] <= certainty["error"] / 2
 

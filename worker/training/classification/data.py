@@ -24,7 +24,7 @@ MPP_UM = 0.25
 STORED_PX = 112
 """Side of a stored crop: the input and a margin, so that a turned or shifted one stays filled."""
 CROP_PX = 80
-"""Side of the square that a network sees of a crop, 20 µm, before it is brought to the network's input size."""
+"""Side of the square that a network sees of a crop where its recipe names no other, 20 µm, before it is resized."""
 MEAN = (0.78, 0.70, 0.78)
 STD = (0.17, 0.20, 0.15)
 """Of RGB / 255, rounded, over the training crops; they go onto the card."""
