@@ -81,10 +81,11 @@ def _crop(image: Path, mpp: float | None, model: Model) -> NDArray[np.uint8]:
 def _called(crops: Mapping[Path, NDArray[np.uint8]], model: Model) -> list[dict[str, Any]]:
     """Return one row per crop."""
     from worker.cells.classify import classify as call  # noqa: PLC0415 - loads torch
+    from worker.single_cells import measured  # noqa: PLC0415 - loads torch
 
     size, classes = model.card.crop_px, model.card.classes
     stacked = np.stack(list(crops.values())) if crops else np.empty((0, size, size, 3), np.uint8)
-    calls = call(stacked, model)
+    calls = call(stacked, model, measured(stacked, model))
     return [
         {
             "file": str(image),

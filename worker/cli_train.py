@@ -126,6 +126,9 @@ def classifier(
             help=f"Bring colours to a reference stain, in training and use; for fields: {', '.join(STAIN_NORMS)}.",
         ),
     ] = NO_STAIN_NORM,
+    measures: Annotated[
+        bool, typer.Option(help="Weigh what is measured of a cell beside its picture; not with --stain-norm.")
+    ] = True,
     note: Annotated[str, typer.Option(help="A sentence for the card, after its limits.")] = "",
 ) -> None:
     """Train a classifier of cells on the sets in DIR, calibrate it and judge it on groups that it never saw.
@@ -149,6 +152,7 @@ def classifier(
         recipe=_classifier_recipe(recipe, arch, width, from_imagenet=bool(imagenet), epochs=epochs, seed=seed),
         turns=turns,
         stain_norm=stain_norm,
+        measures=measures,
         note=note,
     )
     console = Console(stderr=True)

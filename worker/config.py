@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-DEFAULT_MODEL = "hybrid-2026-11-quarter"
+DEFAULT_MODEL = "hybrid-2026-11-measured"
 """The classifier that is used where nobody names one; shipped."""
 
 _BROKERS = ("redis", "rediss", "redis+socket")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.records import Batch, Cell, Plan, TileDefect
-from worker.cells import features, preprocess
+from worker.cells import features, measures, preprocess
 from worker.cells.classify import Calls, classify
 from worker.cells.find import find_cells
 from worker.cells.segment import CellMask
@@ -144,7 +144,7 @@ def _sums_work(mask: CellMask, tile: Tile) -> tuple[int, int]:
 def _call(found: Sequence[_Found], plane: WorkingPlane, model: Model) -> tuple[Cell, ...]:
     if not found:
         return ()
-    calls = classify(np.stack([cell.crop for cell in found]), model)
+    calls = classify(np.stack([cell.crop for cell in found]), model, measures.rows([cell.features for cell in found]))
     return tuple(_cell(no, cell, calls, plane, model) for no, cell in enumerate(found))
 
 

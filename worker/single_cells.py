@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.cells.find import find_cells
+from worker.cells.measures import Measured, of_crops
 from worker.cells.preprocess import Pixels, crop, rescale
 from worker.cells.segment import CellMask
 from worker.cells.stain import fit_stain
@@ -38,6 +39,20 @@ def crop_of(rgb: Pixels, mpp_um: float, model: Model) -> Pixels:
     stain = fit_stain(image, card.mpp_um)
     cell = crop(image, *middle_of(image, find_cells(image, stain, card.mpp_um, model.segmenter)), card.crop_px)
     return own_norm(image, card.mpp_um, card.stain_norm).apply(cell)
+
+
+def measured(crops: Pixels, model: Model) -> Measured | None:
+    """Return (N, F) the features of the cells in such crops, NaN where none is found in the middle.
+
+    None for a model that weighs no measurements.
+    """
+    if not model.card.measures:
+        return None
+
+    def find(picture: Pixels) -> list[CellMask]:
+        return find_cells(picture, fit_stain(picture, model.card.mpp_um), model.card.mpp_um, model.segmenter)
+
+    return of_crops(crops, model.card.mpp_um, find)
 
 
 def on_glass(rgb: Pixels) -> Pixels:

@@ -12,6 +12,7 @@ import pytest
 
 from db.records import CellClass, Plan
 from worker.cells.learned import segment_image
+from worker.config import DEFAULT_MODEL
 from worker.drawing.smear import DrawnSmear, SmearSpec, draw_smear
 from worker.drawing.tiff import write_pyramid
 from worker.nets.registry import Model, load
@@ -24,7 +25,6 @@ from worker.slides.reader import LocalReader, SlideReader
 from worker.slides.smear.survey import Told
 from worker.training.segmentation.clumps import clump_counts
 
-MODEL = "hybrid-2026-11-quarter"
 OPEN = "segnet-open-2026-11"
 SMEAR = ReadingSpec(told=Told(is_smear=True))
 CELLS = {CellClass.NEUTROPHIL: 50, CellClass.LYMPHOBLAST: 50, CellClass.PLASMA_CELL: 30, CellClass.MONOCYTE: 20}
@@ -33,7 +33,7 @@ Seen = dict[tuple[float, float], tuple[float, float]]
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load(MODEL, None, "cpu")
+    return load(DEFAULT_MODEL, None, "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -65,6 +65,8 @@ class Card:
     mean: tuple[float, float, float]  # of the three channels / 255
     std: tuple[float, float, float]
     stain_norm: str = NO_STAIN_NORM  # what brings crops to a reference stain (worker/cells/stain_norm.py)
+    measures: tuple[str, ...] = ()  # of each cell, weighed beside its picture (worker/cells/measures.py)
+    measures_weight: float = 0.0  # so many times their log-probabilities are added to the picture's
     turns: int = 1  # turned and mirrored copies of a crop whose probabilities are averaged
     temperature: float = 1.0  # logits are divided by it
     abstain_below: float = 0.0  # calls with a lower highest probability are abstained
@@ -124,6 +126,7 @@ def version_of(card: Card) -> ModelVersion:
     chosen += ["denoise"] if card.denoise != Denoise.NONE else []
     chosen += ["turns"] if card.turns != 1 else []
     chosen += ["outlying_above"] if card.outlying_above else []
+    chosen += ["measures", "measures_weight"] if card.measures else []
     chosen += ["segmenter", "segmenter_sha256"] if card.segmenter else []
     return ModelVersion(
         name=card.name,
@@ -160,6 +163,8 @@ def _check(card: Card) -> None:
         raise ValueError(f"stored is {FLOAT16!r} or {INT8!r}, not {card.stored!r}")
     if min(card.mpp_um, card.crop_px, card.temperature) <= 0 or not 0 <= card.abstain_below <= 1:
         raise ValueError("mpp_um, crop_px and temperature must be positive, abstain_below in 0..1")
+    if bool(card.measures) != (card.measures_weight > 0) or len(set(card.measures)) != len(card.measures):
+        raise ValueError("measures are distinct names with a weight above zero, or there are none and it is 0")
     if card.outlying_above < 0:
         raise ValueError("outlying_above is a score above zero, or 0 for none")
     _check_finite(card)
@@ -180,9 +185,10 @@ def _check_look(card: Card) -> None:
 
 
 def _check_finite(card: Card) -> None:
-    numbers = (*card.mean, *card.std, card.mpp_um, card.temperature, card.abstain_below, card.outlying_above)
+    limits = card.abstain_below, card.outlying_above
+    numbers = (*card.mean, *card.std, card.mpp_um, card.temperature, card.measures_weight, *limits)
     if not all(math.isfinite(number) for number in numbers):
-        raise ValueError("mean, std, mpp_um, temperature and limits are finite")
+        raise ValueError("mean, std, mpp_um, temperature, weights and limits are finite")
 
 
 MODEL = Kind(what="model", card=Card, check=_check, folder="", trained_by="marrowline train classifier")

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from worker.nets.morphology import Morphology
+
 
 class Classifier(nn.Module):
     """(N, 3, H, W) float32 normalised crops -> (N, classes) float32 logits."""
@@ -16,6 +18,12 @@ class Classifier(nn.Module):
     """All that decides its widths; architectures.build makes the same network from it."""
     dropout: nn.Dropout
     head: nn.Linear
+    morphology: Morphology | None
+    """Weighs a cell's measurements beside its picture where the card names some (worker/cells/classify.py)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_module("morphology", None)
 
     def features(self, crops: Tensor) -> Tensor:
         """Return the (N, F) pooled features that the head weighs."""

@@ -20,6 +20,7 @@ from worker.nets.architectures import NETWORKS, Classifier, build
 from worker.nets.card_files import Files, verified_bytes, write_files
 from worker.nets.cards import HYBRID, MODEL, Card, find, segmenter_of
 from worker.nets.device import chosen_device
+from worker.nets.morphology import Morphology
 from worker.nets.outliers import Outliers, named, parted
 from worker.nets.packing import packed, unpacked
 from worker.nets.segmenters import Segmenter, load_segmenter
@@ -75,6 +76,8 @@ def _network(files: Files[Card]) -> tuple[Classifier, Outliers | None]:
         )
     try:
         net = build(_ARCHS[card.arch], card.channels, len(card.classes))
+        if card.measures:
+            net.morphology = Morphology(len(card.measures), len(card.classes))
         tensors, outliers = parted(load_tensors(verified_bytes(files)))
         net.load_state_dict(unpacked(tensors, card.stored))
         _check_outliers(outliers, net, card)
@@ -95,8 +98,11 @@ def save(net: Classifier, card: Card, folder: Path, outliers: Outliers | None = 
     """Write NAME.safetensors and NAME.json; the card's `stored` says how the weights are held.
 
     The card written carries the network's architecture and channels and the weights' SHA-256. The weights land before
-    the card, each whole or not at all. Raises ModelError for a card that would not be read back.
+    the card, each whole or not at all. Raises ModelError for a card that would not be read back, ValueError for one
+    that names measures which the network does not weigh.
     """
+    if (net.morphology is not None) != bool(card.measures):
+        raise ValueError("the card names measures when the network weighs them, and none otherwise")
     statistics = {} if outliers is None else named(outliers)
     content = dump_tensors({**packed(net.state_dict(), card.stored), **statistics})
     arch = next(on_card for on_card, name in _ARCHS.items() if name == net.arch)

@@ -8,11 +8,13 @@ import pytest
 
 from db.records import Confusion
 from tests.support.models import CLASSES, write_tiny_model
+from worker.cells.measures import NAMES as MEASURES
 from worker.errors import ModelError
 from worker.nets.card_files import read_card, verified_bytes, write_card, write_files
 from worker.nets.cards import INT8, MODEL, STAIN_ANCHORS, Card, describe, find, names, version_of
 
 QUARTER_SHA256 = "21ae91e5ae6ddca006a290703f31273abb4eb7e6e8a7d3583cf6a601e8f994d0"
+MEASURED_SHA256 = "9b5357abc6d301c4d676136a86a88c1cb136b84b1b4eee07ca110e3a4ec38aa5"
 SEGNET_SHA256 = "14f1a41c7aae5b97c9878b79efa8e627dd811a2354dc8b6c5b0596b87ad5d9a7"
 
 
@@ -82,6 +84,17 @@ def test_a_released_version_is_registered_as_it_always_was() -> None:
     }  # fmt: skip
     assert version.confusion is not None
     assert version.confusion.classes == version.classes
+
+
+def test_a_version_that_weighs_measurements_is_registered_with_them() -> None:
+    version = version_of(find("hybrid-2026-11-measured").card)
+    assert version.weights_sha256 == MEASURED_SHA256
+    assert version.preprocess == {
+        "arch": "hybrid-vgg16bn-vgg19bn", "channels": [16, 32, 64, 128, 128], "mpp_um": 0.25, "crop_px": 112,
+        "input_px": 112, "mean": [0.78, 0.7, 0.78], "std": [0.17, 0.2, 0.15], "turns": 2, "temperature": 0.86,
+        "abstain_below": 0.51, "outlying_above": 5.903, "segmenter": "segnet-2026-11",
+        "segmenter_sha256": SEGNET_SHA256, "measures": list(MEASURES), "measures_weight": 0.5,
+    }  # fmt: skip
 
 
 def test_altered_weights_are_not_described(tmp_path: Path) -> None:

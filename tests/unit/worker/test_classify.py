@@ -1,4 +1,6 @@
 import copy
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -6,8 +8,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.support.models import write_tiny_model
+from tests.support.models import weighing, write_tiny_model
 from worker.cells.classify import classify, features
+from worker.cells.features import NAMES
 from worker.cells.preprocess import prepare
 from worker.errors import ServiceError
 from worker.nets.cards import Colour, Denoise
@@ -70,6 +73,37 @@ def test_a_call_of_two_copies_is_the_mean_of_both(model: Model) -> None:
     both = [classify(one, model).probabilities for one in (crops, np.ascontiguousarray(crops[:, ::-1, ::-1]))]
     two = replace(model, card=replace(model.card, turns=2))
     np.testing.assert_allclose(classify(crops, two).probabilities, sum(both) / 2, atol=1e-6)
+
+
+def _measured(areas_um2: Sequence[float]) -> NDArray[np.float32]:
+    out = np.zeros((len(areas_um2), len(NAMES)), dtype=np.float32)
+    out[:, NAMES.index("nucleus_area_um2")] = areas_um2
+    return out
+
+
+def test_measurements_are_weighed_beside_the_picture(model: Model) -> None:
+    crops, measured = _crops(3), _measured([43.0, 37.0, 40.0])
+    both = weighing(model, 0.5)
+    found = classify(crops, both, measured, batch=2).probabilities
+    said = np.zeros((3, len(model.card.classes)))
+    said[0, 0] = said[1, 1] = 3.0  # µm² beyond 40
+    said -= np.log(np.exp(said).sum(axis=1, keepdims=True))
+    expected = classify(crops, model).probabilities * np.exp(0.5 * said)
+    np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
+
+
+def test_a_cell_that_was_not_measured_is_called_by_its_picture(model: Model) -> None:
+    crops = _crops(2)
+    alone = classify(crops, model).probabilities
+    found = classify(crops, weighing(model, 0.5), _measured([math.nan, 45.0])).probabilities
+    np.testing.assert_allclose(found[0], alone[0], atol=1e-6)
+    assert np.abs(found[1] - alone[1]).max() > 0.01
+
+
+def test_a_model_that_weighs_measurements_does_not_do_without(model: Model) -> None:
+    for measured in (None, _measured([40.0])):
+        with pytest.raises(ValueError, match=r"weighs \(2, 24\) measurements of cells"):
+            classify(_crops(2), weighing(model, 0.5), measured)
 
 
 @pytest.mark.parametrize(

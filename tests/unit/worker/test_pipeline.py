@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.records import CellClass, Plan
-from tests.support.models import write_tiny_model
+from tests.support.models import weighing, write_tiny_model
 from worker import pipeline
 from worker.drawing.smear import SmearSpec, draw_smear
 from worker.drawing.tiff import write_pyramid
@@ -78,6 +78,14 @@ def test_cells_do_not_depend_on_tile_size_grid_or_batches(
     origin = (64 * shift[0], 64 * shift[1])
     spec = ReadingSpec(core_px=core_px, origin_px=origin, tiles_per_batch=tiles_per_batch)
     assert cells_of(slide, model, spec)[1] == reference
+
+
+def test_a_cell_is_called_by_its_own_measurements(slide: SlideReader, model: Model) -> None:
+    by_size = weighing(model, 50.0)
+    large, small = by_size.card.classes[:2]
+    _, seen = cells_of(slide, by_size, ReadingSpec())
+    assert {called for called, _ in seen.values()} == {large, small}
+    assert all(called == (large if area > 40 else small) for called, area in seen.values())
 
 
 def test_a_plan_names_everything_that_decides_the_result(slide: SlideReader, model: Model) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.models import write_tiny_model
+from tests.support.models import weighing, write_tiny_model
+from worker.config import DEFAULT_MODEL
 from worker.errors import DeviceError, ModelError
 from worker.nets.architectures import NETWORKS, build, channels_of
 from worker.nets.card_files import write_card
@@ -15,6 +16,9 @@ from worker.nets.device import chosen_device
 from worker.nets.outliers import Outliers
 from worker.nets.packing import round_as_stored
 from worker.nets.registry import load, save
+
+SHIPPED = [(DEFAULT_MODEL, 4_000_000), ("hybrid-2026-11-quarter", 4_000_000), ("hybrid-2026-11", 40_000_000)]
+"""The models of the package, and the most bytes that each may take."""
 
 
 def test_a_saved_network_comes_back_with_the_same_answers(tmp_path: Path) -> None:
@@ -135,6 +139,30 @@ def test_statistics_of_another_network_are_refused(tmp_path: Path) -> None:
         load("tiny", tmp_path, "cpu")
 
 
+def test_what_weighs_measurements_comes_back_with_the_network(tmp_path: Path) -> None:
+    model = weighing(load("tiny", write_tiny_model(tmp_path).weights.parent, "cpu"), 0.5)
+    save(model.net, model.card, tmp_path)
+    back = load("tiny", tmp_path, "cpu")
+    assert back.card.measures == ("nucleus_area_um2",)
+    areas = torch.tensor([[35.0], [40.0], [47.0]])
+    assert back.net.morphology is not None
+    assert model.net.morphology is not None
+    assert torch.equal(back.net.morphology(areas), model.net.morphology(areas))
+    assert not any(weight.requires_grad for weight in back.net.parameters())
+
+
+def test_measures_without_what_weighs_them_are_refused(tmp_path: Path) -> None:
+    model = load("tiny", write_tiny_model(tmp_path).weights.parent, "cpu")
+    measured = replace(model.card, measures=("solidity",), measures_weight=0.5)
+    with pytest.raises(ValueError, match="names measures when the network weighs them"):
+        save(model.net, measured, tmp_path)
+    _rewrite(tmp_path, model.card, measures=("solidity",), measures_weight=0.5)
+    with pytest.raises(ModelError, match="does not fit its card"):
+        load("tiny", tmp_path, "cpu")
+    with pytest.raises(ModelError, match="distinct names with a weight above zero"):
+        _rewrite(tmp_path, model.card, measures=("solidity",))
+
+
 def test_writing_again_gives_the_same_digest(tmp_path: Path) -> None:
     first = write_tiny_model(tmp_path / "a").card.weights_sha256
     assert write_tiny_model(tmp_path / "b").card.weights_sha256 == first
@@ -150,7 +178,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
             chosen_device("cuda:0")
 
 
-@pytest.mark.parametrize(("name", "most"), [("hybrid-2026-11-quarter", 4_000_000), ("hybrid-2026-11", 40_000_000)])
+@pytest.mark.parametrize(("name", "most"), SHIPPED)
 def test_the_shipped_weights_fit_their_card_and_stay_small(name: str, most: int) -> None:
     model = load(name, None, "cpu")
     assert find(name).weights.stat().st_size <= most
@@ -160,14 +188,14 @@ def test_the_shipped_weights_fit_their_card_and_stay_small(name: str, most: int)
 
 
 def test_the_shipped_figures_stand_beside_the_colour_only_baseline() -> None:
-    figures = find("hybrid-2026-11-quarter").card.figures
+    figures = find(DEFAULT_MODEL).card.figures
     reached = figures["photographed"]["balanced_accuracy"]
     assert reached > figures["colour_only_baseline_balanced_accuracy"] + 0.1
     assert min(figures["photographed"]["recall"][c] for c in ("lymphoblast", "plasma_cell")) >= 0.9
 
 
 def test_the_shipped_model_is_calibrated_and_errs_half_as_often_where_it_is_sure() -> None:
-    certainty = find("hybrid-2026-11-quarter").card.figures["certainty"]
+    certainty = find(DEFAULT_MODEL).card.figures["certainty"]
     assert certainty["calibration_error"] <= certainty["calibration_error_of_perfect_95"]
     assert certainty["error_at_coverage"] <= certainty["error"] / 2
 

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.models import write_tiny_model
+from tests.support.models import weighing, write_tiny_model
+from worker.cells.features import NAMES
 from worker.errors import BadSlideError
 from worker.nets.registry import Model, load
-from worker.single_cells import crop_of, on_glass
+from worker.single_cells import crop_of, measured, on_glass
 
 GLASS, CELL, NUCLEUS = (235, 230, 225), (200, 170, 215), (110, 50, 140)
 
@@ -43,6 +44,15 @@ def test_a_cell_is_cropped_by_its_physical_size(model: Model, px_um: float) -> N
 def test_the_nucleus_nearest_the_middle_comes_to_the_middle(model: Model) -> None:
     crop = crop_of(np.minimum(picture(24, 17), picture(5, 34)), 0.25, model)
     assert nucleus_box(crop)[:2] == pytest.approx((24, 24), abs=1.5)
+
+
+def test_the_cell_in_the_middle_is_measured_for_a_model_that_asks(model: Model) -> None:
+    crops = np.stack([crop_of(picture(20, 20), 0.25, model), np.full((48, 48, 3), GLASS, np.uint8)])
+    assert measured(crops, model) is None
+    found = measured(crops, weighing(model, 1.0))
+    assert found is not None
+    assert found[0, NAMES.index("nucleus_area_um2")] == pytest.approx(np.pi * 4.0**2, rel=0.1)
+    assert np.isnan(found[1]).all()
 
 
 def test_without_a_nucleus_near_it_the_middle_is_taken(model: Model) -> None:

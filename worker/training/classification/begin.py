@@ -40,7 +40,7 @@ def state_of(begin: Begin, recipe: Recipe) -> State | None:
     """
     if begin.imagenet is not None:
         return _from_imagenet(begin, begin.imagenet, recipe)
-    nets = [load(file.stem, file.parent, "cpu").net for file in begin.files]
+    nets = [_picture_net(file) for file in begin.files]
     if len(nets) > 1:
         return _of_two(nets, recipe)
     if nets:
@@ -69,6 +69,13 @@ def digest_of(state: Mapping[str, Tensor] | None) -> str | None:
         digest.update(name.encode())
         digest.update(value.detach().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _picture_net(file: Path) -> Classifier:
+    """Return the network of a weight file without what weighs measurements, which is fitted anew."""
+    net = load(file.stem, file.parent, "cpu").net
+    net.morphology = None
+    return net
 
 
 def _from_imagenet(begin: Begin, folder: Path, recipe: Recipe) -> State:

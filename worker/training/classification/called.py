@@ -21,7 +21,7 @@ _BATCH = 64
 
 def called(net: Classifier, crops: CropSet, card: Card, outliers: Outliers | None = None) -> Calls:
     """Return the calls of the crops' middles by a network and its card, on the device that the network is on."""
-    return classify(_middles(crops, card), _model(net, card, outliers), batch=_BATCH)
+    return classify(_middles(crops, card), _model(net, card, outliers), crops.measured, batch=_BATCH)
 
 
 def features_of(net: Classifier, crops: CropSet, card: Card) -> torch.Tensor:

@@ -37,6 +37,7 @@ def _head(card: Card) -> list[str]:
             f"Stored as {card.stored}. Weights SHA-256 `{card.weights_sha256}`. Seed {card.seed}."
         ),
         _cells_by(card),
+        *_measures(card),
         *_stain(card),
         (
             f"Temperature {card.temperature}; calls below {card.abstain_below} are abstained, and cells whose features "
@@ -99,6 +100,17 @@ def _certainty(figures: Mapping[str, Any]) -> list[str]:
 
 def _copies(card: Card) -> str:
     return f"; the probabilities are the mean over {card.turns} turned and mirrored copies" if card.turns > 1 else ""
+
+
+def _measures(card: Card) -> list[str]:
+    if not card.measures:
+        return []
+    return [
+        (
+            f"Beside the picture it weighs {len(card.measures)} measurements of each cell, {', '.join(card.measures)}: "
+            f"a network of their own makes log-probabilities of them, which are added {card.measures_weight:g} times."
+        )
+    ]
 
 
 def _stain(card: Card) -> list[str]:

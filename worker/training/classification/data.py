@@ -24,7 +24,7 @@ MPP_UM = 0.25
 STORED_PX = 112
 """Side of a stored crop: the input and a margin, so that a turned or shifted one stays filled."""
 CROP_PX = 80
-"""Side of the square that a network sees of a crop, 20 µm, before it is brought to the network's input size."""
+"""Side of the square that a network sees of a crop where its recipe names no other, 20 µm, before it is resized."""
 MEAN = (0.78, 0.70, 0.78)
 STD = (0.17, 0.20, 0.15)
 """Of RGB / 255, rounded, over the training crops; they go onto the card."""
@@ -47,13 +47,15 @@ class CropSet:
     source: NDArray[np.str_]  # (N,)
     group: NDArray[np.str_]  # (N,) unique over sources; never divided between splits
     picture: NDArray[np.str_]  # (N,) the file that it was cut from, unique over sources
+    measured: NDArray[np.float32] | None = None  # (N, F) features.NAMES, NaN for a cell not found; None: not measured
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def where(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> CropSet:
         """Return the chosen rows."""
-        return replace(self, **{name: getattr(self, name)[chosen] for name in _ARRAYS})
+        measured = None if self.measured is None else self.measured[chosen]
+        return replace(self, measured=measured, **{name: getattr(self, name)[chosen] for name in _ARRAYS})
 
     def keys(self) -> NDArray[np.str_]:
         """Return each crop's label as (N,) text: `lymphocyte`, `lymphoblast|blast_other`, …"""
@@ -85,11 +87,11 @@ def crop_set(rows: Iterable[Row], source: str, *, groups_of: str = "") -> CropSe
 
 
 def joined(sets: Sequence[CropSet]) -> CropSet:
-    """Return all crops of several sets, which have the same classes."""
+    """Return all crops of several sets, which have the same classes; not what was measured of them."""
     if len({s.classes for s in sets}) != 1:
         raise ValueError("sets of different classes cannot be joined")
     arrays: dict[str, Any] = {name: np.concatenate([getattr(s, name) for s in sets]) for name in _ARRAYS}
-    return replace(sets[0], **arrays)
+    return replace(sets[0], measured=None, **arrays)
 
 
 def split(crops: CropSet, seed: int) -> dict[str, CropSet]:

@@ -26,9 +26,10 @@ from worker.training.classification.calibrate import calibrated
 from worker.training.classification.called import called
 from worker.training.classification.card_text import model_card
 from worker.training.classification.confusion import with_confusion
-from worker.training.classification.cut import SEGMENTER, Wanted, cut
+from worker.training.classification.cut import SEGMENTER, Wanted, cut, finder
 from worker.training.classification.data import CLASSES, MPP_UM, CropSet, capped, joined
 from worker.training.classification.figures import figures_of
+from worker.training.classification.morphology import weighing, with_measures
 from worker.training.classification.outlying import fit_outliers
 from worker.training.classification.parts import checked_split
 from worker.training.classification.provenance import limits_of, terms_of
@@ -51,6 +52,7 @@ class Training:
     stain_norm: str = NO_STAIN_NORM  # what crops are brought to, in training as in use
     begin: Begin = field(default_factory=Begin)
     recipe: Recipe = field(default_factory=Recipe)
+    measures: bool = True  # weigh what is measured of a cell beside its picture
     turns: int = 1  # copies of a crop whose probabilities the finished network averages
     note: str = ""  # said on the card after the limits
 
@@ -65,11 +67,18 @@ def train_classifier(training: Training, say: loop.Say, tell: Tell = loop.untold
             network cannot begin with the weights given.
         ModelError: when the weights to begin with are missing or altered.
     """
+    if training.measures and training.stain_norm != NO_STAIN_NORM:
+        # A slide's cells are measured as scanned; crops brought to a reference stain do not show that.
+        training = replace(training, measures=False)
+        say("cells are not measured: crops are brought to a reference stain")
     # What was asked for is checked before the sets are read, which takes minutes.
     device, initial = chosen_device(training.device), state_of(training.begin, training.recipe)
     training.work.mkdir(parents=True, exist_ok=True)
     check_settings(training.work, _settings(training, initial))
     crops = cut(_wanted(training), training.work / "crops.npz", device=training.device, say=say)
+    if training.measures:
+        say("measuring cells")
+        crops = with_measures(crops, training.work / "measures.npz", finder(training.device), tell)
     parts = checked_split(crops, training.recipe.seed)
     recipe = bounded(training.recipe, len(parts["train"]))
     say(", ".join(f"{name}: {len(part)} crops" for name, part in parts.items()))
@@ -105,6 +114,7 @@ def write(net: Classifier, training: Training, parts: Mapping[str, CropSet]) -> 
         seed=recipe.seed,
         terms=terms_of(joined(list(parts.values()))),
     )
+    card = weighing(net, parts["train"], card)
     round_as_stored(net, card.stored)
     card = calibrated(net, parts["val"], card)
     outliers, card = fit_outliers(net, parts["train"], parts["val"], card)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,15 +12,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from worker.cells.features import NAMES, measure
-from worker.cells.segment import CellMask
+from worker.cells.measures import of_crops
 from worker.training.classification.data import MPP_UM, CropSet
 from worker.training.classification.sources import Find
 
 Features = NDArray[np.float64]
 Labels = NDArray[np.int64]
-_FAR_PX = 16
-"""4 µm: a cell found farther from the middle is another one."""
 _STRENGTHS = (0.3, 3.0, 30.0)
 _FOLDS = 3
 LEAST_PER_CLASS = _FOLDS
@@ -30,12 +26,9 @@ LEAST_PER_CLASS = _FOLDS
 
 def morphology(crops: CropSet, find: Find) -> Features:
     """Return (N, F) what is measured of the cell in the middle of each crop, and last whether one was found there."""
-    rows = []
-    for crop in crops.pixels:
-        cell = _middle(find(crop), crop.shape[0])
-        values = list(measure(crop, cell, MPP_UM).values()) if cell is not None else [0.0] * len(NAMES)
-        rows.append([*values, float(cell is not None)])
-    return np.array(rows, dtype=np.float64)
+    measured = of_crops(crops.pixels, MPP_UM, find)
+    found = np.isfinite(measured).all(axis=1)
+    return np.column_stack([np.nan_to_num(measured), found]).astype(np.float64)
 
 
 def support_vectors(train: tuple[Features, Labels], val: tuple[Features, Labels], classes: int) -> _Model:
@@ -81,14 +74,3 @@ def _fitted(model: Any, train: tuple[Features, Labels], classes: int) -> _Model:
 def _balanced(found: NDArray[np.float32], truth: Labels) -> float:
     called = found.argmax(axis=1)
     return float(np.mean([(called[truth == label] == label).mean() for label in np.unique(truth)]))
-
-
-def _middle(cells: Sequence[CellMask], side: int) -> CellMask | None:
-    """Return the cell whose nucleus is nearest the middle, None when none is near."""
-
-    def apart(cell: CellMask) -> float:
-        x, y = cell.centre_tile
-        return float(np.hypot(x - side // 2, y - side // 2))
-
-    nearest = min(cells, key=apart, default=None)
-    return nearest if nearest is not None and apart(nearest) <= _FAR_PX else None

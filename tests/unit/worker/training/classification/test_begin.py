@@ -9,6 +9,7 @@ from worker.errors import BadRequestError
 from worker.nets.architectures import build, channels_of
 from worker.nets.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from worker.nets.merged import corresponding_layers
+from worker.nets.morphology import Morphology
 from worker.nets.registry import save
 from worker.training.classification import begin
 from worker.training.classification.begin import Begin, digest_of, state_of, told
@@ -93,3 +94,12 @@ def test_the_digest_tells_weights_apart() -> None:
     assert digest_of(None) is None
     assert digest_of(ones) == digest_of(dict(reversed(ones.items())))
     assert digest_of(ones) != digest_of(twos)
+
+
+def test_what_weighed_measurements_is_not_begun_with(tmp_path: Path) -> None:
+    net = build("vgg16", CHANNELS, len(CLASSES))
+    net.morphology = Morphology(1, len(CLASSES))
+    card = replace(card_of(net, CLASSES), measures=("solidity",), measures_weight=0.5)
+    state = state_of(Begin(files=(save(net, card, tmp_path).weights,)), replace(MERGED, arch="vgg16"))
+    assert state is not None
+    build("vgg16", CHANNELS, len(CLASSES)).load_state_dict(state)

@@ -11,7 +11,7 @@ from worker.training.classification.card_text import model_card
 WEIGHTS = Path(card_files.__file__).parent / "weights"
 
 
-@pytest.mark.parametrize("name", ["hybrid-2026-11", "hybrid-2026-11-quarter"])
+@pytest.mark.parametrize("name", ["hybrid-2026-11", "hybrid-2026-11-quarter", "hybrid-2026-11-measured"])
 def test_the_cards_that_are_shipped_read_as_they_did(name: str) -> None:
     card = read_card(MODEL, WEIGHTS / f"{name}.json")
     assert model_card(card) == (WEIGHTS / f"{name}.md").read_text(encoding="utf-8")

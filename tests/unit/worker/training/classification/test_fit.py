@@ -75,7 +75,12 @@ def test_a_tiny_set_is_gone_through_a_few_times_an_epoch_and_it_is_told_how_far(
     store(crops, tmp_path / "work" / "crops.npz")
     said, told = list[str](), list[tuple[int, int]]()
     training = replace(_training(tmp_path), recipe=replace(TINY, draws=3000))
-    card = fit.train_classifier(training, said.append, lambda _what, done, total: told.append((done, total))).card
+
+    def remember(what: str, done: int, total: int) -> None:
+        if what == "crops of the epoch":
+            told.append((done, total))
+
+    card = fit.train_classifier(training, said.append, remember).card
     number = sum(card.data["train"].values())
     assert told[-1] == (number, number)
     assert [done for done, _ in told] == [*range(8, number, 8), number]

@@ -3,20 +3,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.crops import discs, one_of_each
+from tests.support.crops import dark, discs, one_of_each
 from worker.cells.features import NAMES
-from worker.cells.segment import CellMask
 from worker.training.classification.evaluation import baselines
-
-
-def _dark(crop: NDArray[np.uint8]) -> list[CellMask]:
-    """Find the one disc of a made-up crop."""
-    mask = crop.min(axis=2) < 150
-    rows, columns = np.nonzero(mask)
-    if not len(rows):
-        return []
-    sums = {"sum_x": int(columns.sum()), "sum_y": int(rows.sum()), "count": len(rows)}
-    return [CellMask(x_tile=0, y_tile=0, nucleus=mask, cell=mask, lobes=1, **sums)]
 
 
 def _blobs(*, apart: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -26,7 +15,7 @@ def _blobs(*, apart: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def test_the_cell_in_the_middle_is_measured() -> None:
-    found = baselines.morphology(discs(one_of_each(1)), _dark)
+    found = baselines.morphology(discs(one_of_each(1)), dark)
     assert found.shape == (3, len(NAMES) + 1)
     area = found[:, NAMES.index("nucleus_area_um2")]
     assert ((area > 25) & (area < 90)).all()  # discs of 12 to 19 px radius
@@ -37,7 +26,7 @@ def test_a_crop_without_a_cell_near_its_middle_says_so() -> None:
     crops = discs(one_of_each(1))
     crops.pixels[0] = 230
     crops.pixels[1] = np.roll(crops.pixels[1], 30, axis=1)
-    assert baselines.morphology(crops, _dark)[:, -1].tolist() == [0, 0, 1]
+    assert baselines.morphology(crops, dark)[:, -1].tolist() == [0, 0, 1]
 
 
 def test_both_models_tell_apart_what_lies_apart() -> None:
