@@ -30,6 +30,17 @@ LOST = "worker_lost"
 _SOON_S, _LATEST_S = 60.0, 3600.0
 _NAMED = 5
 _CASE = TypeAdapter(Case)
+_PROGRESS: dict[str, Any] = {
+    "registered_at": "1970-01-01T00:00:00Z",
+    "active": False,
+    "activated_at": None,
+    "figures": None,
+    "slides_read": 0,
+    "slides_quarantined": 0,
+    "slides_queued": 0,
+    "patients_shown": 0,
+}
+"""What workers before schema 0012 insist on of a model version, and show in no report; it would have to be counted."""
 _NO_DOCUMENT: dict[str, Any] = {"document": None, "document_wanted": None, "document_rev": None}
 OPEN = page.c.written < page.c.wanted
 """As the index of what is due has it, so that no question goes through all patients."""
@@ -71,8 +82,9 @@ class PageCounts:
 
 
 def document_of(case: Case) -> dict[str, Any]:
-    """Return what a worker makes the same case of again, as JSON."""
+    """Return what a worker, of this version or the one before, makes the same case of again, as JSON."""
     document: dict[str, Any] = _CASE.dump_python(case, mode="json")
+    document["model"] |= _PROGRESS
     return document
 
 

@@ -147,12 +147,14 @@ def one_slide(conn: Connection, name: str) -> SlideReport:
 
 def _write_again(stack: Stack, *, everything: bool) -> list[tuple[str, str]]:
     """Make the reports due that were given up or do not lie where they should, or all; return lab and pseudonym."""
-    store = open_store(stack.store_settings)
     with engine_of(stack) as engine:
-        there = set() if everything else {obj.key for obj in store.list(RESULTS_PREFIX)}
+        # Apart: each locks reports in the order in which patients are judged, both together would not.
+        with transaction(engine) as conn:
+            tried = pages_again.try_again(conn)
+        there = set() if everything else {obj.key for obj in open_store(stack.store_settings).list(RESULTS_PREFIX)}
         with transaction(engine) as conn:
             gone = [patient_id for patient_id, key in pages_again.keys(conn).items() if key not in there]
-            return sorted({*pages_again.try_again(conn), *pages_again.write_again(conn, gone)})
+            return sorted({*tried, *pages_again.write_again(conn, gone)})
 
 
 def _say_written(patients: list[tuple[str, str]], *, as_json: bool) -> None:

@@ -436,6 +436,22 @@ def test_a_report_that_kills_its_workers_is_given_up_with_a_code(bench: Bench, b
     assert scalar(bench.engine, "SELECT error_code FROM report_page") == "worker_lost"
 
 
+def test_reports_given_up_are_due_again_though_the_bucket_is_away(
+    bench: Bench, bell: CeleryDoorbell, tmp_path: Path, on_database: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(bench.engine)
+    for _ in range(pages.MOST_TRIES):
+        held(bench.engine, bell, lease_s=0)
+    swept(bench.engine, bell)
+    assert scalar(bench.engine, "SELECT error_code FROM report_page") == "worker_lost"
+    (tmp_path / "a-file").touch()
+    monkeypatch.setenv("MARROWLINE_BUCKET", str(tmp_path / "a-file"))
+    code, _, err = on_database("retry", "--reports")
+    assert code != 0, "the bucket answered"
+    assert "a-file" in err
+    assert scalar(bench.engine, "SELECT tries = 0 AND error_code IS NULL FROM report_page")
+
+
 def test_a_bug_burns_a_try_and_rises(bench: Bench, bell: CeleryDoorbell) -> None:
     read(bench.engine)
     swept(bench.engine, bell)
