@@ -18,6 +18,8 @@ from worker.errors import ModelError
 
 SHIPPED = Path(__file__).parent / "weights"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+LATER = "later"
+"""Marks, in a field's metadata, what earlier versions do not know: it is written only where it is not empty."""
 
 
 class AnyCard(Protocol):
@@ -141,7 +143,9 @@ def write_files(kind: Kind[C], card: C, content: bytes, folder: Path) -> Files[C
 def _as_json(kind: Kind[C], card: C) -> str:
     try:
         _check(kind, card)
-        return json.dumps(asdict(card), indent=1, ensure_ascii=False) + "\n"
+        unsaid = {entry.name for entry in fields(card) if LATER in entry.metadata and not getattr(card, entry.name)}
+        stated = {name: value for name, value in asdict(card).items() if name not in unsaid}
+        return json.dumps(stated, indent=1, ensure_ascii=False) + "\n"
     except (ValueError, TypeError) as error:
         raise ModelError(f"card {card.name!r}: {error}") from error
 

@@ -13,7 +13,7 @@ from typing import Any
 from db.records import CellClass, Confusion, ModelVersion
 from worker.errors import ModelError
 from worker.nets import card_files, segmenter_cards
-from worker.nets.card_files import Files, Kind, verified_bytes
+from worker.nets.card_files import LATER, Files, Kind, verified_bytes
 from worker.nets.segmenter_cards import SegmenterCard
 
 HYBRID = "hybrid-vgg16bn-vgg19bn"
@@ -65,8 +65,10 @@ class Card:
     mean: tuple[float, float, float]  # of the three channels / 255
     std: tuple[float, float, float]
     stain_norm: str = NO_STAIN_NORM  # what brings crops to a reference stain (worker/cells/stain_norm.py)
-    measures: tuple[str, ...] = ()  # of each cell, weighed beside its picture (worker/cells/measures.py)
-    measures_weight: float = 0.0  # so many times their log-probabilities are added to the picture's
+    # Measured of each cell and weighed beside its picture (worker/cells/measures.py), and so many times their
+    # log-probabilities are added to the picture's.
+    measures: tuple[str, ...] = field(default=(), metadata={LATER: True})
+    measures_weight: float = field(default=0.0, metadata={LATER: True})
     turns: int = 1  # turned and mirrored copies of a crop whose probabilities are averaged
     temperature: float = 1.0  # logits are divided by it
     abstain_below: float = 0.0  # calls with a lower highest probability are abstained

@@ -86,6 +86,14 @@ def test_a_released_version_is_registered_as_it_always_was() -> None:
     assert version.confusion.classes == version.classes
 
 
+def test_a_card_says_nothing_of_what_earlier_versions_do_not_know_unless_it_is_asked_for(tmp_path: Path) -> None:
+    write_card(MODEL, _card(), tmp_path / "plain.json")
+    assert not {"measures", "measures_weight"} & json.loads((tmp_path / "plain.json").read_text()).keys()
+    asked = _card(measures=("solidity",), measures_weight=0.5)
+    write_card(MODEL, asked, tmp_path / "asked.json")
+    assert read_card(MODEL, tmp_path / "asked.json") == asked
+
+
 def test_a_version_that_weighs_measurements_is_registered_with_them() -> None:
     version = version_of(find("hybrid-2026-11-measured").card)
     assert version.weights_sha256 == MEASURED_SHA256
