@@ -32,6 +32,8 @@ _BOTH = 8
 _FRESH, _GOLDEN = 8, 9
 _STALE = "I8: the verdict of patient {} is stale"
 _PAGES = "SELECT count(*) FROM report_page WHERE written"
+_STRANGE = b"raised unexpected"
+"""What Celery logs of a task that its worker could not make sense of."""
 _ACROSS = """
     SELECT count(*) FROM (SELECT run_id FROM batch GROUP BY run_id, fence
                           HAVING min(written_at) < '{begun}' AND max(written_at) > '{grown}') AS one
@@ -145,6 +147,8 @@ def _check(rig: Rig, was: Mapping[str, str], old: Earlier) -> None:
     rig.note(f"{len(rig.uploaded)} slides, {alike} of {len(SLIDES)} drawings read alike by both versions")
     pages = rig.value(f"{_PAGES} > 0")
     assert pages, "no report was written"
+    puzzled = [path.stem for path in sorted((rig.folder / "logs").glob("*.log")) if _STRANGE in path.read_bytes()]
+    assert not puzzled, f"asked of {', '.join(puzzled)} what the version does not understand: see the logs"
     rig.note(f"{pages} reports written")
 
 
