@@ -70,10 +70,10 @@ def _not_a_number() -> None:
 def _memory_for_one() -> None:
     honest = _classify._called
 
-    def scarce(crops: Any, model: Any) -> Any:
+    def scarce(crops: Any, *others: Any) -> Any:
         if len(crops) > 1:
             raise torch.OutOfMemoryError("made up: more than one crop")
-        return honest(crops, model)
+        return honest(crops, *others)
 
     _classify._called = scarce
 
@@ -82,14 +82,14 @@ def _device_breaks() -> None:
     """Break the device of the first process that uses it for good; the one in its place has a sound one."""
     honest, broken = _classify._called, list[bool]()
 
-    def called(crops: Any, model: Any) -> Any:
+    def called(*arguments: Any) -> Any:
         if not broken:
             with suppress(FileExistsError):
                 os.close(os.open("device-broken", os.O_CREAT | os.O_EXCL))  # in the row's own folder
                 broken.append(True)
         if broken:
             raise torch.AcceleratorError("made up: device-side assert triggered")
-        return honest(crops, model)
+        return honest(*arguments)
 
     _classify._called = called
 
