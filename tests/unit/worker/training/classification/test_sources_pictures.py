@@ -47,9 +47,9 @@ def seen_by_the_line(path: Path, model: Model, monkeypatch: pytest.MonkeyPatch) 
     """Return the crops of a field that the network gets when the field is read like any slide."""
     seen: list[Pixels] = []
 
-    def remember(crops: Pixels, model: Model, *, batch: int = 64) -> Calls:
+    def remember(crops: Pixels, model: Model, measured: Measured) -> Calls:
         seen.extend(crops)
-        return classify(crops, model, batch=batch)
+        return classify(crops, model, measured)
 
     monkeypatch.setattr(pipeline, "classify", remember)
     with closing(LocalReader(open_slide_file(path))) as reader:
