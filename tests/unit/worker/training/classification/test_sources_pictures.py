@@ -11,6 +11,7 @@ from tests.support.models import write_tiny_model
 from tests.support.sets import CLASSICAL, discs, write
 from worker import pipeline
 from worker.cells.classify import Calls, classify
+from worker.cells.measures import Measured
 from worker.cells.stain_norm import IDENTITY, own_norm
 from worker.drawing.smear import SmearSpec, draw_smear
 from worker.nets.cards import STAIN_ANCHORS, STAIN_NORMS
