@@ -6,6 +6,7 @@ one source are drawn in proportion to the square root of their number: neither t
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -31,19 +32,19 @@ _PIECE = 500
 
 
 def with_measures(crops: CropSet, kept: Path, find: Find, tell: Tell) -> CropSet:
-    """Return the crops with what is measured of their cells, from the file `kept` where that was done before."""
+    """Return the crops with what is measured of their cells, from the file `kept` where these were measured before."""
+    digest = hashlib.sha256(np.ascontiguousarray(crops.pixels).data).hexdigest()
     if kept.is_file():
         with np.load(kept, allow_pickle=False) as arrays:
-            measured = arrays["measured"]
-        if len(measured) == len(crops):
-            return replace(crops, measured=measured)
+            if arrays["crops_sha256"] == digest:
+                return replace(crops, measured=arrays["measured"])
     parts = []
     for start in range(0, len(crops), _PIECE):
         parts.append(of_crops(crops.pixels[start : start + _PIECE], MPP_UM, find))
         tell("cells measured", min(start + _PIECE, len(crops)), len(crops))
     measured = np.concatenate(parts)
     part = kept.with_suffix(".part.npz")
-    np.savez(part, measured=measured)
+    np.savez(part, measured=measured, crops_sha256=digest)
     part.replace(kept)
     return replace(crops, measured=measured)
 

@@ -96,3 +96,12 @@ def test_cells_are_measured_once_and_it_is_told_how_far(tmp_path: Path, monkeypa
     chosen = again.where(np.array([4, 1]))
     assert chosen.measured is not None
     np.testing.assert_array_equal(chosen.measured, first.measured[[4, 1]])
+
+
+def test_other_crops_are_measured_anew_though_as_many(tmp_path: Path) -> None:
+    one, other = discs(one_of_each(1)), discs(one_of_each(1), seed=8)
+    kept = tmp_path / "measures.npz"
+    first, second = (morphology.with_measures(crops, kept, dark, untold).measured for crops in (one, other))
+    assert first is not None
+    assert second is not None
+    assert not np.array_equal(first, second)
